@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+    name: "UringReactor",
+    products: [
+        .library(name: "UringReactor", targets: ["UringReactor"]),
+        .library(name: "ReactorTesting", targets: ["ReactorTesting"]),
+        .library(name: "PubSub", targets: ["PubSub"]),
+        .executable(name: "samples", targets: ["samples"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        // What follows is for Samples only: a user of the libraries builds none of it.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .target(name: "CReactorSupport"),
+        .target(
+            name: "UringReactor",
+            dependencies: [
+                "CLiburing",
+                "CReactorSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ReactorTesting",
+            dependencies: ["UringReactor", "CLiburing"],
+            swiftSettings: strict
+        ),
+        .target(name: "PubSub", dependencies: ["UringReactor"], swiftSettings: strict),
+        .executableTarget(
+            name: "samples",
+            dependencies: [
+                "UringReactor",
+                "PubSub",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Samples",
+            swiftSettings: strict
+        ),
+        .testTarget(name: "UringReactorTests", dependencies: ["UringReactor"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,39 @@
+#define _GNU_SOURCE
+#include "CReactorSupport.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+// Not in the header: the Swift importer never emits storage for a `static __thread` it sees in one.
+static __thread void *current_reactor;
+
+void *creactor_current(void) {
+    return current_reactor;
+}
+
+void creactor_set_current(void *reactor) {
+    current_reactor = reactor;
+}
+
+uintptr_t creactor_thread_identity(void) {
+    return (uintptr_t)&current_reactor;
+}
+
+int creactor_eventfd(void) {
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+uint64_t creactor_locked_memory_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
+const uint8_t *creactor_memrchr(const uint8_t *start, uint8_t byte, size_t count) {
+    return memrchr(start, byte, count);
+}
+
+const char *creactor_errno_name(int number) {
+    return strerrorname_np(number);
+}

@@ -1,0 +1,29 @@
+// What Swift cannot say: thread-local storage that costs one instruction to reach, and what glibc declares only for
+// _GNU_SOURCE or outside of Swift's Glibc module.
+
+#ifndef CREACTOR_SUPPORT_H
+#define CREACTOR_SUPPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// The reactor that runs on the calling thread, or NULL. Unowned.
+void *_Nullable creactor_current(void);
+void creactor_set_current(void *_Nullable reactor);
+
+/// A number that no other live thread has: the address of a thread-local variable.
+uintptr_t creactor_thread_identity(void);
+
+/// eventfd(2), close-on-exec and non-blocking; -1 and errno if it fails.
+int creactor_eventfd(void);
+
+/// RLIMIT_MEMLOCK in bytes, or UINT64_MAX for none.
+uint64_t creactor_locked_memory_limit(void);
+
+/// memrchr(3).
+const uint8_t *_Nullable creactor_memrchr(const uint8_t *_Nonnull start, uint8_t byte, size_t count);
+
+/// The symbol of an errno, such as "ECONNRESET", or NULL: strerrorname_np(3).
+const char *_Nullable creactor_errno_name(int number);
+
+#endif
