@@ -17,6 +17,8 @@
 #include <linux/io_uring.h>
 #endif
 #include <liburing.h>
+// struct statx, which glibc declares only for _GNU_SOURCE.
+#include <linux/stat.h>
 
 // Linux 6.4: a timeout that fires again and again from one submission.
 #ifndef IORING_TIMEOUT_MULTISHOT
@@ -34,6 +36,7 @@ enum {
     RING_SETUP_SINGLE_ISSUER = IORING_SETUP_SINGLE_ISSUER,
     RING_SETUP_DEFER_TASKRUN = IORING_SETUP_DEFER_TASKRUN,
     RING_TIMEOUT_MULTISHOT = IORING_TIMEOUT_MULTISHOT,
+    RING_AT_EMPTY_PATH = 0x1000, // AT_EMPTY_PATH, likewise only for _GNU_SOURCE
 };
 
 // Ring indices are shared with the kernel: io_uring(7), "acquire" on what the kernel writes, "release" on what we write.

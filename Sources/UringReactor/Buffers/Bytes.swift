@@ -36,7 +36,7 @@ import Glibc
 
     /// A copy of the elements of `elements`, in memory of their own: one allocation, one copy.
     public init(_ elements: some Sequence<UInt8>) {
-        let contiguous: Bytes? = unsafe elements.withContiguousStorageIfAvailable { buffer in
+        let contiguous: Bytes? = elements.withContiguousStorageIfAvailable { buffer in
             unsafe Bytes(copying: UnsafeRawBufferPointer(buffer))
         }
         if let contiguous {

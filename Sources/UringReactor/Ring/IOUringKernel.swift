@@ -68,7 +68,9 @@ public import SystemPackage
     }
 
     public func enable() throws(Errno) {
-        let status = unsafe io_uring_enable_rings(ring)
+        // Not io_uring_enable_rings, which liburing 2.3 declares and forgot to export.
+        let operation = UInt32(IORING_REGISTER_ENABLE_RINGS)
+        let status = unsafe io_uring_register(UInt32(bitPattern: ring.pointee.ring_fd), operation, nil, 0)
         guard status == 0 else { throw Errno(rawValue: -status) }
         // Saves looking the descriptor up at each enter. The index it returns is the calling thread's own; where there is
         // no place left for one, the plain descriptor serves.

@@ -1,0 +1,188 @@
+import SystemPackage
+
+/// Drives a connection by callbacks: what has come waits here until somebody asks for it.
+final class CallbackDriver: ConnectionDriver {
+    /// In a struct, so that the closure is stored as it is.
+    struct Waiting {
+        enum Wish {
+            /// Whatever there is, up to so many bytes.
+            case any(Int)
+            /// Exactly so many bytes.
+            case exactly(Int)
+            /// A line of at most so many bytes, without its ending.
+            case line(limit: Int)
+        }
+        let wish: Wish
+        let isTimed: Bool
+        let body: (Result<Bytes?, IOError>) throws -> Void
+    }
+
+    private let table: Unowned
+    private struct Unowned { unowned let table: ConnectionTable }
+    private var onConnect: ((Result<Connection, IOError>) throws -> Void)?
+    private var onClose: [(CloseReason) throws -> Void] = []
+    private var waiting: Waiting?
+    /// What has come and was not asked for yet.
+    private var current = Bytes()
+    /// The beginning of a line, or of an exact number of bytes, whose rest has not come: each byte is copied once.
+    private var assembly: [UInt8] = []
+    private var hasEnded = false
+
+    init(_ table: ConnectionTable, onConnect: ((Result<Connection, IOError>) throws -> Void)?) {
+        self.table = Unowned(table: table)
+        self.onConnect = onConnect
+    }
+
+    override var readsOnDemand: Bool { true }
+
+    override func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
+        switch event {
+        case .opened:
+            let callback = onConnect
+            onConnect = nil
+            try callback?(.success(connection))
+        case .received(let bytes):
+            current = bytes
+            try proceed(connection)
+        case .ended:
+            hasEnded = true
+            try proceed(connection)
+        case .drained: break
+        case .timedOut:
+            guard let waiting, waiting.isTimed else { return .close }
+            self.waiting = nil
+            keepAssembly()
+            table.table.pauseReading(connection)
+            try waiting.body(.failure(IOError(.receive, .timedOut, target: "\(connection)")))
+        case .closed(let reason): try closed(reason, connection)
+        }
+        return .continue
+    }
+
+    override func resume(_ connection: Connection) throws -> NextStep {
+        try proceed(connection)
+        return .continue
+    }
+
+    private func closed(_ reason: CloseReason, _ connection: Connection) throws {
+        let (connect, receive, close) = (onConnect, waiting, onClose)
+        (onConnect, waiting, onClose) = (nil, nil, [])
+        // All are called, whatever one of them throws.
+        var firstError: (any Error)?
+        func attempt(_ body: () throws -> Void) {
+            do { try body() } catch { firstError = firstError ?? error }
+        }
+        if let connect { attempt { try connect(.failure(reason.asError(of: .connect, connection))) } }
+        if let receive { attempt { try receive.body(.failure(reason.asError(of: .receive, connection))) } }
+        for callback in close { attempt { try callback(reason) } }
+        if let firstError { throw firstError }
+    }
+
+    // MARK: - Asking
+
+    func receive(_ waiting: Waiting, timeout: Duration?, on connection: Connection) {
+        guard self.waiting == nil else {
+            let error = IOError(.receive, .alreadyInProcess, target: "\(connection)")
+            return table.table.later { try waiting.body(.failure(error)) }
+        }
+        self.waiting = waiting
+        if let timeout { table.table.setDeadline(connection, after: timeout) }
+        if current.isEmpty, assembly.isEmpty, !hasEnded {
+            table.table.resumeReading(connection)
+        } else {
+            // On a later turn, as all callbacks: however many lines there are, the stack does not grow.
+            table.table.makeReady(connection.slot)
+        }
+    }
+
+    func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) { onClose.append(callback) }
+
+    // MARK: - Answering
+
+    /// Answers who waits, if it can be; otherwise, and only then, goes on receiving.
+    private func proceed(_ connection: Connection) throws {
+        guard let waiting else { return table.table.pauseReading(connection) }
+        guard let answer = answer(to: waiting.wish, connection) else {
+            return table.table.resumeReading(connection)
+        }
+        self.waiting = nil
+        if waiting.isTimed { table.table.setDeadline(connection, after: nil) }
+        table.table.pauseReading(connection)
+        try waiting.body(answer)
+    }
+
+    private func answer(to wish: Waiting.Wish, _ connection: Connection) -> Result<Bytes?, IOError>? {
+        switch wish {
+        case .any(let most):
+            joinAssembly()
+            if current.isEmpty { return hasEnded ? .success(nil) : nil }
+            return .success(take(Swift.min(most, current.count)))
+        case .exactly(let count):
+            if assembly.count + current.count >= count {
+                joinAssembly()
+                return .success(take(count))
+            }
+        case .line(let limit):
+            if let end = current.firstIndex(of: UInt8(ascii: "\n")) {
+                let length = assembly.count + end
+                joinAssembly()
+                let line = take(length + 1).dropLast()
+                let text = line.count > 0 && line[line.count - 1] == UInt8(ascii: "\r") ? line.dropLast() : line
+                guard text.count <= limit else { return .failure(tooLong(connection)) }
+                return .success(text)
+            }
+            // A carriage return may be the first half of the ending.
+            guard assembly.count + current.count <= limit + 1 else { return .failure(tooLong(connection)) }
+        }
+        if hasEnded {
+            keepAssembly()
+            guard !current.isEmpty else { return .success(nil) }
+            // What there is can still be had with a plain receive.
+            return .failure(IOError(.receive, Errno(rawValue: 61 /* ENODATA */), target: "\(connection)"))
+        }
+        assembly.append(contentsOf: current)
+        current = Bytes()
+        return nil
+    }
+
+    private func tooLong(_ connection: Connection) -> IOError {
+        keepAssembly()
+        return IOError(.receive, .messageTooLong, target: "\(connection)")
+    }
+
+    private func take(_ count: Int) -> Bytes {
+        let taken = current.prefix(count)
+        current = current.dropFirst(count)
+        return taken
+    }
+
+    /// Puts the beginning that was set aside before what has come since.
+    private func joinAssembly() {
+        guard !assembly.isEmpty else { return }
+        assembly.append(contentsOf: current)
+        current = Bytes(assembly)
+        assembly.removeAll()
+    }
+
+    private func keepAssembly() { joinAssembly() }
+}
+
+extension CloseReason {
+    /// What a callback is told that was still waiting when its connection ended.
+    func asError(of operation: OperationKind, _ connection: Connection) -> IOError {
+        switch self {
+        case .connectFailed(let error), .failed(let error): return error
+        default:
+            let errno: Errno =
+                switch self {
+                case .reset: .connectionReset
+                case .brokenPipe: .brokenPipe
+                case .idle, .deadline, .closeTimedOut: .timedOut
+                case .unreachable(let errno): errno
+                case .slowConsumer: .noBufferSpace
+                default: .canceled
+                }
+            return IOError(operation, errno, target: "\(connection)")
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import CReactorSupport
+
+/// One connection of the reactor that runs on this thread: a handle of eight bytes, to be kept by the thousand.
+///
+/// A handle whose connection has ended is stale, and harmless: what it is asked to do is not done, and answers say so. A
+/// handle must not leave its reactor's thread; used on another, or where no reactor runs, it ends the process with a
+/// message.
+public struct Connection: Hashable, Sendable {
+    /// Reactor (8 bits), generation (24 bits), slot (32 bits).
+    let rawValue: UInt64
+
+    init(slot: UInt32, generation: UInt32, reactor: UInt8) {
+        rawValue = UInt64(reactor) << 56 | UInt64(generation & OperationToken.generationMask) << 32 | UInt64(slot)
+    }
+
+    var slot: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+    var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) & OperationToken.generationMask }
+    var reactor: UInt8 { UInt8(truncatingIfNeeded: rawValue >> 56) }
+
+    /// The connections of this thread's reactor, to which this one belongs.
+    @inline(__always)
+    var table: ConnectionTable {
+        guard let reactor = Reactor.current, reactor.connections.reactorNumber == self.reactor else {
+            Connection.usedElsewhere()
+        }
+        return reactor.connections
+    }
+
+    @inline(never)
+    private static func usedElsewhere() -> Never {
+        fatalError(
+            """
+            A Connection was used outside of its reactor: on another thread, or while the reactor does not run. Hand the \
+            work over with reactor.handle.post { … }.
+            """)
+    }
+}
+
+/// What became of a send.
+public enum SendOutcome: Sendable, Hashable {
+    /// It will be sent.
+    case queued
+    /// It will be sent, but more than ``ConnectionOptions/highWatermark`` is waiting now: send less until
+    /// ``ConnectionEvent/drained``.
+    case backlogged
+    /// It will not be sent: the connection has ended, is ending, or its sending has ended. The library says nothing more
+    /// of it; ``ConnectionEvent/closed(_:)`` has been or will be delivered.
+    case refused
+}
+
+extension Connection {
+    /// Whether it is open, at least in one direction, and nobody has asked for its end.
+    public var isOpen: Bool { table.state(of: self).isLive }
+
+    /// Bytes that wait to be sent.
+    public var pendingBytes: Int { table.pendingBytes(of: self) }
+
+    /// Sends all of `bytes`, after what was queued before. What is queued in one turn goes out together.
+    ///
+    /// Copies nothing: the bytes must not change, which ``Bytes`` guarantees.
+    @discardableResult
+    public func send(_ bytes: Bytes) -> SendOutcome {
+        table.send(bytes, callback: nil, on: self)
+    }
+
+    /// Sends what is queued, tells the peer that no more comes, waits a little for it to end its side, and closes.
+    ///
+    /// What comes in from now on is thrown away. Takes no longer than ``ConnectionOptions/flushTimeout`` and
+    /// ``ConnectionOptions/lingerTimeout``.
+    public func close() { table.close(self) }
+
+    /// Closes now. What is queued is lost, and if the peer has sent what was not read it sees a reset.
+    public func abort() { table.abort(self, .aborted) }
+
+    /// Sends what is queued and then tells the peer that no more comes; goes on receiving. A half-close: shutdown(2) with
+    /// `SHUT_WR`.
+    public func shutdownSending() { table.shutdownSending(self) }
+
+    /// Stops receiving, so that the peer's sends fill the kernel's buffers and then wait: backpressure. What has been
+    /// received already is delivered after ``resumeReading()``.
+    public func pauseReading() { table.pauseReading(self) }
+
+    /// Goes on after ``pauseReading()``.
+    public func resumeReading() { table.resumeReading(self) }
+
+    /// Sends the handler ``ConnectionEvent/timedOut`` once, `delay` from now, in place of an earlier deadline; nil for
+    /// none. Independent of the idle timeout. Costs no operation.
+    public func setDeadline(after delay: Duration?) { table.setDeadline(self, after: delay) }
+
+    /// The address of the peer, or nil if the connection has ended: getpeername(2).
+    public var remoteAddress: SocketAddress? { table.remoteAddress(of: self) }
+
+    /// Our own address, or nil if the connection has ended: getsockname(2).
+    public var localAddress: SocketAddress? { table.localAddress(of: self) }
+}
+
+extension Connection: CustomStringConvertible {
+    /// `connection 7.2`: slot and generation, enough to tell two apart in a log.
+    public var description: String { "connection \(slot).\(generation)" }
+}

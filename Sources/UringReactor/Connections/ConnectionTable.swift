@@ -1,0 +1,346 @@
+import CLiburing
+import DequeModule
+import Synchronization
+import SystemPackage
+
+/// The connections of a reactor: one core for both styles. What is special to sending, receiving and ending is in the
+/// files beside this one.
+///
+/// Handlers are called from here only, out of the loop and never from within a call they make themselves.
+final class ConnectionTable {
+    let core: LoopCore
+    let slots: Slab<ConnectionSlot>
+    /// Tells the handles of one reactor from those of another.
+    let reactorNumber: UInt8
+    /// Those with something to send that is not on its way.
+    var dirty = Deque<UInt32>()
+    /// Vectors for sends of several pieces, used again.
+    var freeVectors: [VectorBlock] = []
+    var freeLargeVectors: [VectorBlock] = []
+    /// Work for the next turn that has no connection to go to.
+    private var deferred = Deque<Mailbox.Job>()
+
+    private static let reactorsMade = Atomic<UInt8>(0)
+
+    init(core: LoopCore, limit: Int) {
+        self.core = core
+        slots = Slab(limit: limit)
+        reactorNumber = ConnectionTable.reactorsMade.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+
+    deinit {
+        // Only a reactor that never ran still has connections.
+        for index in slots.indices { slots[index].driver?.release() }
+    }
+
+    /// Connections that are not yet closed.
+    var count: Int { slots.count }
+
+    func handle(_ index: UInt32) -> Connection {
+        Connection(slot: index, generation: slots[index].generation, reactor: reactorNumber)
+    }
+
+    /// The slot of a handle, if its connection has not ended.
+    @inline(__always)
+    func index(of connection: Connection) -> UInt32? {
+        let index = connection.slot
+        guard slots.isCurrent(index, generation: connection.generation), slots[index].state != .vacant else { return nil }
+        return index
+    }
+
+    func token(_ kind: OperationToken.Kind, _ index: UInt32) -> OperationToken {
+        OperationToken(kind, slot: index, generation: slots[index].generation)
+    }
+
+    // MARK: - Beginning
+
+    /// Takes over a connected socket. Nil, and the socket is the caller's, if there are as many connections as may be.
+    func adopt(
+        _ socket: FileDescriptor, group: ConnectionGroup?, options: ConnectionOptions,
+        makeDriver: (Connection) throws -> ConnectionDriver
+    ) -> Connection? {
+        guard !core.isDraining, let index = slots.take() else { return nil }
+        begin(index, socket.rawValue, group, options)
+        do {
+            slots[index].driver = UncountedReference(retaining: try makeDriver(handle(index)))
+        } catch {
+            failed(index, with: error)
+            slots[index].state.move(.opened)
+            end(index, .handlerFailed)
+            return handle(index)
+        }
+        slots[index].state.move(.opened)
+        opened(index)
+        return handle(index)
+    }
+
+    /// Makes a socket and connects it. A failure, also one that happens right here, is delivered on a later turn as
+    /// ``CloseReason/connectFailed(_:)``.
+    func connect(
+        to address: SocketAddress, timeout: Duration?, options: ConnectionOptions, socketOptions: [SocketOption: Int],
+        driver: ConnectionDriver
+    ) -> Connection {
+        guard let index = slots.take() else {
+            let error = IOError(.connect, .noBufferSpace, target: address.description)
+            let stale = Connection(slot: Slab<ConnectionSlot>.end, generation: 0, reactor: reactorNumber)
+            later { _ = try driver.handle(.closed(.connectFailed(error)), on: stale) }
+            return stale
+        }
+        begin(index, -1, nil, options)
+        slots[index].driver = UncountedReference(retaining: driver)
+        slots[index].state.move(.connectStarted)
+        slots[index].attachment = SocketAddressMemory(address)
+        slots[index].inFlight = 1
+        guard !core.isDraining else {
+            core.deliver(token(.connect, index), result: -ECANCELED)
+            return handle(index)
+        }
+        do {
+            let socket = try core.kernel.socket(address.family)
+            slots[index].descriptor = socket.rawValue
+            if address.family != .unix {
+                for (option, value) in socketOptions { try core.kernel.setOption(option, to: value, on: socket) }
+            }
+        } catch {
+            core.deliver(token(.connect, index), result: -error.rawValue)
+            return handle(index)
+        }
+        if let timeout {
+            slots[index].deadline = core.deadline(after: timeout)
+            schedule(index)
+        }
+        startConnect(index)
+        return handle(index)
+    }
+
+    private func begin(_ index: UInt32, _ descriptor: Int32, _ group: ConnectionGroup?, _ options: ConnectionOptions) {
+        let generation = slots[index].generation
+        slots[index] = ConnectionSlot()
+        slots[index].generation = generation
+        slots[index].descriptor = descriptor
+        slots[index].group = group
+        slots[index].options = ConnectionTimes(options)
+        slots[index].lastActivity = core.now
+        group?.count += 1
+    }
+
+    private func startConnect(_ index: UInt32) {
+        guard let address = slots[index].attachment as? SocketAddressMemory else { return }
+        let descriptor = slots[index].descriptor
+        unsafe core.start(.connect, token(.connect, index)) {
+            unsafe io_uring_prep_connect($0, descriptor, address.pointer, address.length)
+        }
+    }
+
+    private func connectCompleted(_ index: UInt32, _ result: Int32) {
+        slots[index].inFlight -= 1
+        guard slots[index].state == .connecting else { return joinIfAlone(index) }
+        if result == -EINTR {
+            core.statistics.retries &+= 1
+            slots[index].inFlight += 1
+            return startConnect(index)
+        }
+        let address = (slots[index].attachment as? SocketAddressMemory)?.address
+        slots[index].attachment = nil
+        guard result == 0 else {
+            let errno = Errno(rawValue: -result)
+            return end(index, .connectFailed(IOError(.connect, errno, target: address?.description)))
+        }
+        slots[index].deadline = 0
+        slots[index].state.move(.opened)
+        opened(index)
+    }
+
+    private func opened(_ index: UInt32) {
+        core.statistics.connectionsOpened &+= 1
+        slots[index].lastActivity = core.now
+        let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } ?? false
+        if readsOnDemand { slots[index].flags.insert(.paused) }
+        schedule(index)
+        deliver(.opened, to: index)
+        receive(index)
+    }
+
+    // MARK: - What has come
+
+    /// Handles a completion that names a connection.
+    @inline(__always)
+    func complete(_ completion: Completion, _ token: OperationToken) {
+        let index = token.slot
+        guard slots.isCurrent(index, generation: token.generation), slots[index].state != .vacant else {
+            if index == Slab<ConnectionSlot>.end { return runDeferred() }
+            core.statistics.staleCompletions &+= 1
+            return
+        }
+        switch token.kind {
+        case .receive:
+            core.statistics.completedByKind[.receive] &+= 1
+            receiveCompleted(index, completion.result)
+        case .send:
+            core.statistics.completedByKind[.send] &+= 1
+            sendCompleted(index, completion.result)
+        case .connect:
+            core.statistics.completedByKind[.connect] &+= 1
+            connectCompleted(index, completion.result)
+        case .close:
+            core.statistics.completedByKind[.close] &+= 1
+            closeCompleted(index)
+        case .cancelConnect:
+            core.statistics.completedByKind[.cancel] &+= 1
+            slots[index].inFlight -= 1
+            joinIfAlone(index)
+        default: isReady(index)
+        }
+    }
+
+    /// Has the connection looked at in the next turn.
+    func makeReady(_ index: UInt32) {
+        guard !slots[index].flags.contains(.ready) else { return }
+        slots[index].flags.insert(.ready)
+        core.deliver(token(.connectionReady, index), result: 0)
+    }
+
+    private func isReady(_ index: UInt32) {
+        slots[index].flags.remove(.ready)
+        if slots[index].state == .closing { return joinIfAlone(index) }
+        guard slots[index].state.isLive else { return }
+        deliverHeld(index)
+        guard slots[index].state.isLive, let driver = slots[index].driver else { return }
+        perform(index) { try driver.use { try $0.resume(handle(index)) } }
+        receive(index)
+    }
+
+    // MARK: - The handler
+
+    /// Tells the handler, and does what it answers.
+    @inline(__always)
+    func deliver(_ event: ConnectionEvent, to index: UInt32, closingWith reason: CloseReason = .closed) {
+        guard let driver = slots[index].driver else { return }
+        perform(index, closingWith: reason) { try driver.use { try $0.handle(event, on: handle(index)) } }
+    }
+
+    @inline(__always)
+    private func perform(_ index: UInt32, closingWith reason: CloseReason = .closed, _ body: () throws -> NextStep) {
+        do {
+            switch try body() {
+            case .continue: break
+            case .close: close(index, reason)
+            case .abort: end(index, reason == .closed ? .aborted : reason)
+            }
+        } catch {
+            failed(index, with: error)
+            end(index, .handlerFailed)
+        }
+    }
+
+    /// Counts and reports an error that a handler threw.
+    func failed(_ index: UInt32, with error: any Error) {
+        core.statistics.errorsThrown &+= 1
+        core.report(.handlerThrew(error, connection: handle(index)))
+    }
+
+    /// Does something on the next turn that has no connection to go to.
+    func later(_ job: @escaping () throws -> Void) {
+        nonisolated(unsafe) let job = job // Never leaves this thread.
+        deferred.append(Mailbox.Job { unsafe try job() })
+        core.deliver(OperationToken(.connectionReady, slot: Slab<ConnectionSlot>.end, generation: 0), result: 0)
+    }
+
+    private func runDeferred() {
+        guard let job = deferred.popFirst() else { return }
+        do {
+            try job.body()
+        } catch {
+            core.statistics.errorsThrown &+= 1
+            core.report(.jobThrew(error))
+        }
+    }
+
+    // MARK: - Deadlines
+
+    func setDeadline(_ connection: Connection, after delay: Duration?) {
+        guard let index = index(of: connection), slots[index].state.isLive else { return }
+        slots[index].deadline = delay.map { core.deadline(after: $0) } ?? 0
+        schedule(index)
+    }
+
+    /// Sees to it that the timer queue has an entry no later than what comes first.
+    func schedule(_ index: UInt32) {
+        let due = nextDeadline(index)
+        guard due != 0, slots[index].timerAt == 0 || due < slots[index].timerAt else { return }
+        slots[index].timerAt = due
+        core.timers.add(token(.connectionReady, index), at: due)
+    }
+
+    private func nextDeadline(_ index: UInt32) -> UInt64 {
+        let deadline = slots[index].deadline
+        guard slots[index].options.idle > 0, slots[index].state.isLive else { return deadline }
+        let (idle, overflow) = slots[index].lastActivity.addingReportingOverflow(slots[index].options.idle)
+        guard !overflow else { return deadline }
+        return deadline == 0 ? idle : min(deadline, idle)
+    }
+
+    /// An entry of the timer queue is due. It may have been made for a deadline that has moved since.
+    func timeIsUp(_ token: OperationToken) {
+        let index = token.slot
+        guard isTimed(token) else { return }
+        slots[index].timerAt = 0
+        defer { if slots[index].state != .vacant { schedule(index) } }
+        let due = nextDeadline(index)
+        guard due != 0, due <= core.now else { return }
+        switch slots[index].state {
+        case .connecting:
+            let target = (slots[index].attachment as? SocketAddressMemory)?.address.description
+            slots[index].deadline = 0
+            end(index, .connectFailed(IOError(.connect, .timedOut, target: target)))
+        case .flushing:
+            slots[index].deadline = 0
+            slots[index].reason = .closeTimedOut
+            end(index, .closeTimedOut)
+        case .lingering:
+            // All was sent; that the peer did not end its side is its own affair.
+            slots[index].deadline = 0
+            end(index, .closed)
+        case .open, .peerEnded, .sendingEnded:
+            let isIdle = due != slots[index].deadline
+            if isIdle {
+                slots[index].lastActivity = core.now
+            } else {
+                slots[index].deadline = 0
+            }
+            deliver(.timedOut, to: index, closingWith: isIdle ? .idle : .deadline)
+        case .vacant, .closing, .closed:
+            slots[index].deadline = 0
+        }
+    }
+
+    /// Whether an entry of the timer queue still has somebody to tell.
+    func isTimed(_ token: OperationToken) -> Bool {
+        slots.isCurrent(token.slot, generation: token.generation) && slots[token.slot].timerAt != 0
+    }
+
+    // MARK: - Questions
+
+    func state(of connection: Connection) -> ConnectionState {
+        index(of: connection).map { slots[$0].state } ?? .vacant
+    }
+
+    func pendingBytes(of connection: Connection) -> Int {
+        index(of: connection).map { slots[$0].queue.pendingBytes } ?? 0
+    }
+
+    private func descriptor(of connection: Connection) -> FileDescriptor? {
+        guard let index = index(of: connection), slots[index].state != .closed, slots[index].descriptor >= 0 else {
+            return nil
+        }
+        return FileDescriptor(rawValue: slots[index].descriptor)
+    }
+
+    func remoteAddress(of connection: Connection) -> SocketAddress? {
+        descriptor(of: connection).flatMap { try? core.kernel.remoteAddress(of: $0) }
+    }
+
+    func localAddress(of connection: Connection) -> SocketAddress? {
+        descriptor(of: connection).flatMap { try? core.kernel.localAddress(of: $0) }
+    }
+}

@@ -1,0 +1,97 @@
+import CLiburing
+import DequeModule
+import Histogram
+
+/// What the registry of callbacks, the connections and the loop share: the ring, the clock, deadlines, buffers, counts.
+@safe final class LoopCore {
+    let ring: Ring
+    let kernel: any Kernel
+    let buffers: ReceiveBuffers
+    let batching: BatchingPolicy
+    /// Called with what has no callback to go to.
+    let report: (ReactorReport) -> Void
+    var timers = TimerQueue()
+    /// Counts of the loop's own; the ring's are merged in when somebody asks.
+    var statistics = Statistics()
+    /// Completions that did not come from the kernel: refused operations, connections with something to do.
+    private var ready = Deque<Completion>()
+    /// The kernel's clock, read once a turn.
+    private(set) var now: UInt64
+    /// No operation that might wait is started any more.
+    var isDraining = false
+    /// Whether the loop runs, so that the ring may be entered.
+    var isRunning = false
+    /// How many operations may be queued before they are submitted in the middle of a turn.
+    private let threshold: Int
+
+    init(ring: Ring, configuration: ReactorConfiguration) {
+        self.ring = ring
+        kernel = ring.kernel
+        batching = configuration.batching
+        buffers = ReceiveBuffers(baseSize: configuration.receiveBufferSize)
+        report = configuration.report
+        now = ring.kernel.now()
+        switch configuration.batching.form {
+        case .turn: threshold = .max
+        case .threshold(let operations): threshold = operations
+        }
+    }
+
+    func readClock() { now = kernel.now() }
+
+    /// `duration` from now, or the end of time.
+    func deadline(after duration: Duration) -> UInt64 {
+        let (deadline, overflow) = now.addingReportingOverflow(duration.nanoseconds)
+        return overflow ? .max : deadline
+    }
+
+    /// Whether an entry of the timer queue still has somebody to tell. Set by the reactor, which knows both.
+    var isLiveTimer: (OperationToken) -> Bool = { _ in true }
+
+    /// Says that an entry of the timer queue has become stale.
+    func noteStaleTimer() { timers.noteStale(isLive: isLiveTimer) }
+
+    // MARK: - Operations
+
+    /// Queues an operation; see ``Ring/prepare(userData:_:)``.
+    @inline(__always)
+    func start(_ kind: OperationKind, _ token: OperationToken, _ fill: (UnsafeMutablePointer<io_uring_sqe>) -> Void) {
+        statistics.startedByKind[kind] &+= 1
+        unsafe ring.prepare(userData: token.rawValue, fill)
+        submitIfMany(besides: 0)
+    }
+
+    /// Submits now if the batching policy says so. `besides` counts operations that are about to be queued.
+    func submitIfMany(besides: Int) {
+        guard threshold != .max, isRunning, ring.queued + besides >= threshold else { return }
+        submit()
+    }
+
+    /// Whether `operations` more, with those that are queued, are enough to submit in the middle of a turn.
+    func isEnough(_ operations: Int) -> Bool {
+        threshold != .max && isRunning && ring.queued + operations >= threshold
+    }
+
+    /// Submits what is queued, without reading completions.
+    func submit() {
+        let queued = ring.queued
+        guard queued > 0 else { return }
+        note(ring.enter(wait: false))
+    }
+
+    /// Counts the batch.
+    func note(_ result: Ring.EnterResult) {
+        if case .submitted(let count) = result, count > 0 { statistics.operationsPerEnter.record(UInt64(count)) }
+    }
+
+    // MARK: - Ready
+
+    /// Delivers a result on the next turn, as if the kernel had.
+    func deliver(_ token: OperationToken, result: Int32) {
+        ready.append(Completion(userData: token.rawValue, result: result, flags: 0))
+    }
+
+    var hasReady: Bool { !ready.isEmpty }
+    var readyCount: Int { ready.count }
+    func nextReady() -> Completion? { ready.popFirst() }
+}

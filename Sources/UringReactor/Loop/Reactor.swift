@@ -1,0 +1,368 @@
+import CLiburing
+import CReactorSupport
+import Glibc
+import SystemPackage
+
+/// An event loop over io_uring, owned by one thread.
+///
+/// Operations are started with callbacks (``send(_:to:timeout:_:)``, ``accept(on:timeout:_:)``, …) or belong to
+/// connections, whose handlers are state machines (``connect(to:timeout:options:handler:)``, ``Server``) or callbacks
+/// too. What is started in one turn of the loop goes to the kernel in one system call.
+///
+/// ```swift
+/// let reactor = try Reactor()
+/// reactor.after(.seconds(1)) { print("a second has passed"); reactor.stop() }
+/// try reactor.run()
+/// ```
+///
+/// **Threads.** A reactor belongs to the thread that made it until ``run(_:)`` is called, and from then on to the one that
+/// called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
+///
+/// **Life.** It runs once. ``run(_:)`` returns when nothing is in flight any more, so when it has returned the kernel
+/// touches no memory of ours.
+@safe public final class Reactor {
+    let core: LoopCore
+    let registry: CallbackRegistry
+    let connections: ConnectionTable
+    private let mailbox: Mailbox
+    private let waker: any Waker
+    let configuration: ReactorConfiguration
+    /// The servers attached to this reactor, kept alive until they have ended.
+    var servers: [ObjectIdentifier: Server] = [:]
+
+    private enum Phase {
+        /// Made, not yet running.
+        case new
+        case running
+        /// ``stop()`` was called; everything is being ended.
+        case draining
+        case finished
+    }
+    private var phase = Phase.new
+    private var stopRequested = false
+    private var wakePollIsArmed = false
+    /// The thread that may use the reactor; see ``assertOwner()``.
+    private var owner: UInt
+
+    /// A reactor over the kernel it is given, by default Linux's io_uring.
+    ///
+    /// - Throws: ``RingUnavailable``, with the cause and the remedy, where io_uring is missing or forbidden.
+    public init(
+        configuration: ReactorConfiguration = ReactorConfiguration(), kernel: any Kernel = IOUringKernel()
+    ) throws(RingUnavailable) {
+        let request = RingRequest(
+            submissionEntries: configuration.submissionEntries, completionEntries: configuration.completionEntries)
+        let ring = try Ring(kernel: kernel, request: request)
+        do {
+            waker = try kernel.makeWaker()
+        } catch {
+            kernel.close()
+            throw RingUnavailable(errno: error, disabledSetting: nil, lockedMemoryLimit: nil, kernelVersion: "")
+        }
+        self.configuration = configuration
+        mailbox = Mailbox(waker: waker)
+        core = LoopCore(ring: ring, configuration: configuration)
+        registry = CallbackRegistry(core: core, limit: configuration.maximumOperations)
+        connections = ConnectionTable(core: core, limit: configuration.maximumConnections)
+        owner = creactor_thread_identity()
+        core.isLiveTimer = { [unowned registry, unowned connections] token in
+            token.kind == .callback ? registry.isTimed(token) : connections.isTimed(token)
+        }
+    }
+
+    deinit {
+        guard phase == .new else { return }
+        mailbox.discard()
+        core.ring.close()
+        waker.close()
+    }
+
+    /// The reactor that runs on the calling thread, or nil. Inside of callbacks and handlers never nil.
+    public static var current: Reactor? {
+        guard let pointer = unsafe creactor_current() else { return nil }
+        return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    /// What other threads may use of the reactor.
+    public var handle: ReactorHandle { ReactorHandle(mailbox: mailbox) }
+
+    /// What the reactor's kernel offers.
+    public var capabilities: Capabilities { core.kernel.capabilities }
+
+    /// Nanoseconds of the kernel's CLOCK_MONOTONIC, as of the beginning of this turn.
+    public var now: UInt64 { core.now }
+
+    /// What the reactor has done so far. A copy of some ten kilobytes: for once a second, not for each message.
+    public var statistics: Statistics {
+        assertOwner()
+        var copy = core.statistics
+        let ring = core.ring.counters
+        copy.enters = ring.enters
+        copy.waits = ring.waits
+        copy.submitted = ring.submitted
+        copy.interruptedEnters = ring.interrupted
+        copy.partialSubmits = ring.partialSubmits
+        copy.submissionOverflows = ring.submissionOverflows
+        copy.completionOverflows = ring.completionOverflows
+        copy.operations = registry.count
+        copy.operationsHighWaterMark = registry.slots.highWaterMark
+        copy.connections = connections.count
+        copy.connectionsHighWaterMark = connections.slots.highWaterMark
+        copy.receiveBufferAllocations = core.buffers.allocations
+        return copy
+    }
+
+    // MARK: - Running
+
+    /// When ``run(_:)`` returns by itself.
+    public enum RunMode: Sendable {
+        /// When ``stop()`` is called: for servers, and for reactors that live on posts from other threads.
+        case untilStopped
+        /// When there is nothing left to do: no operation, no timer, no connection. For clients.
+        case untilIdle
+    }
+
+    /// Runs the loop on the calling thread, which owns the reactor from now on.
+    ///
+    /// Returns when ``stop()`` was called (or nothing is left to do) and everything in flight has ended: connections are
+    /// closed, callbacks of what was still waiting have been called with `ECANCELED`.
+    ///
+    /// - Throws: ``ReactorError``.
+    public func run(_ mode: RunMode = .untilStopped) throws(ReactorError) {
+        guard phase == .new else { throw phase == .finished ? .finished : .nested }
+        guard unsafe creactor_current() == nil else { throw .nested }
+        owner = creactor_thread_identity()
+        unsafe creactor_set_current(Unmanaged.passUnretained(self).toOpaque())
+        defer { creactor_set_current(nil) }
+        if configuration.ignoresBrokenPipeSignal { Reactor.ignoreBrokenPipeSignal() }
+        do {
+            try core.ring.enable()
+        } catch {
+            throw fail(.ringFailed(error as? Errno ?? .invalidArgument))
+        }
+        core.isRunning = true
+        phase = .running
+        armWakePoll()
+        core.readClock()
+        while true {
+            if phase == .running {
+                if stopRequested || mode == .untilIdle && isIdle { beginDraining() }
+            } else if hasDrained {
+                break
+            }
+            turn()
+            if let error = enterKernel(mode) { throw fail(error) }
+        }
+        phase = .finished
+        core.isRunning = false
+        core.ring.close()
+        waker.close()
+    }
+
+    /// Ends the loop: connections are closed at once, what waits is cancelled, and ``run(_:)`` returns when all that has
+    /// ended. From the reactor's thread; from others, `handle.stop()`. More than once is harmless.
+    public func stop() {
+        assertOwner()
+        stopRequested = true
+    }
+
+    /// Whether ``stop()`` was called, so that nothing new is started.
+    public var isStopping: Bool { stopRequested || phase == .draining || phase == .finished }
+
+    /// One turn: all that is ready is handled, each kind within what was there when its round began, so that none starves
+    /// the others.
+    private func turn() {
+        core.statistics.turns &+= 1
+        if mailbox.hasWork { runPosted() }
+        runTimers()
+        for _ in 0..<core.readyCount {
+            guard let completion = core.nextReady() else { break }
+            dispatch(completion)
+        }
+        var handled = 0
+        let most = core.ring.completionsReady
+        while handled < most, let completion = core.ring.nextCompletion() {
+            handled += 1
+            dispatch(completion)
+        }
+        if handled > 0 {
+            core.statistics.completed &+= UInt64(handled)
+            core.statistics.completionsPerTurn.record(UInt64(handled))
+        }
+        connections.flush()
+    }
+
+    /// The one system call of a turn: submits, and waits if there is nothing else to do.
+    private func enterKernel(_ mode: RunMode) -> ReactorError? {
+        let ring = core.ring
+        if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || mustDecide(mode) {
+            // Under a threshold what is queued waits for more, as long as something completes.
+            let isDue = core.batching.form == .turn || ring.completionsReady == 0
+            guard ring.needsReap() || isDue && ring.queued > 0 else { return nil }
+            return finish(ring.enter(wait: false))
+        }
+        core.readClock()
+        var timeout: UInt64?
+        if let deadline = core.timers.next {
+            if deadline <= core.now { return ring.queued > 0 ? finish(ring.enter(wait: false)) : nil }
+            timeout = deadline - core.now
+        }
+        guard mailbox.mayWait() else { return nil }
+        let result = ring.enter(wait: true, timeout: timeout)
+        mailbox.wokeUp()
+        return finish(result)
+    }
+
+    private func finish(_ result: Ring.EnterResult) -> ReactorError? {
+        core.note(result)
+        core.readClock()
+        if case .failed(let errno) = result { return .ringFailed(Errno(rawValue: errno)) }
+        return nil
+    }
+
+    /// Whether the loop has to look at its own state before it may wait.
+    private func mustDecide(_ mode: RunMode) -> Bool {
+        switch phase {
+        case .running: stopRequested || mode == .untilIdle && isIdle
+        case .draining: hasDrained
+        case .new, .finished: true
+        }
+    }
+
+    private var isIdle: Bool {
+        registry.count == 0 && connections.count == 0 && !core.hasReady && !mailbox.hasWork
+    }
+
+    private func fail(_ error: ReactorError) -> ReactorError {
+        // The kernel may still hold our memory, so nothing of it is freed.
+        phase = .finished
+        mailbox.discard()
+        _ = unsafe Unmanaged.passRetained(core)
+        _ = unsafe Unmanaged.passRetained(registry)
+        _ = unsafe Unmanaged.passRetained(connections)
+        return error
+    }
+
+    // MARK: - What is ready
+
+    @inline(__always)
+    private func dispatch(_ completion: Completion) {
+        let token = OperationToken(rawValue: completion.userData)
+        switch token.kind {
+        case .callback: registry.complete(completion, token)
+        case .receive, .send, .connect, .close, .cancelConnect, .connectionReady:
+            connections.complete(completion, token)
+        case .cancel: registry.completeCancel(token)
+        case .wakeUp: completeWakePoll(completion)
+        case .unattended: core.statistics.completedByKind[.cancel] &+= 1
+        case nil: core.statistics.staleCompletions &+= 1
+        }
+    }
+
+    private func runPosted() {
+        for job in mailbox.takeAll() { perform(job.body) }
+    }
+
+    private func perform(_ job: () throws -> Void) {
+        do {
+            try job()
+        } catch {
+            core.statistics.errorsThrown &+= 1
+            core.report(.jobThrew(error))
+        }
+    }
+
+    private func runTimers() {
+        guard !core.timers.isEmpty else { return }
+        // A timer that is due again at once is due in the next turn.
+        for _ in 0..<core.timers.count {
+            guard let token = core.timers.popDue(at: core.now) else { return }
+            if token.kind == .callback {
+                registry.timeIsUp(token)
+            } else {
+                connections.timeIsUp(token)
+            }
+        }
+    }
+
+    // MARK: - Waking up
+
+    private func armWakePoll() {
+        wakePollIsArmed = true
+        let token = OperationToken(.wakeUp, slot: 0, generation: 0)
+        // Multishot and edge-triggered: it fires at each write, and the eventfd is never read (Linux 5.13).
+        unsafe core.start(.wakeUp, token) {
+            unsafe io_uring_prep_poll_multishot($0, waker.descriptor.rawValue, UInt32(POLLIN))
+        }
+    }
+
+    private func completeWakePoll(_ completion: Completion) {
+        core.statistics.completedByKind[.wakeUp] &+= 1
+        if completion.result > 0 { core.statistics.wakeUps &+= 1 }
+        guard !completion.hasMore else { return }
+        // A completion queue that overflows ends a multishot, too.
+        wakePollIsArmed = false
+        if phase == .running { armWakePoll() }
+    }
+
+    // MARK: - Ending
+
+    private func beginDraining() {
+        phase = .draining
+        core.isDraining = true
+        for server in servers.values { server.reactorStops() }
+        connections.closeAll(.reactorStopped)
+        registry.cancelTimers()
+        registry.noteEverythingCancelled()
+        let token = OperationToken(.unattended, slot: 0, generation: 0)
+        // Ends all that the kernel has, and all that is queued before this (Linux 5.19).
+        let everything = UInt32(IORING_ASYNC_CANCEL_ANY) | UInt32(IORING_ASYNC_CANCEL_ALL)
+        unsafe core.start(.cancel, token) { unsafe io_uring_prep_cancel64($0, 0, Int32(everything)) }
+    }
+
+    /// Nothing is in flight, and nobody can hand in more.
+    private var hasDrained: Bool {
+        registry.count == 0 && connections.count == 0 && !wakePollIsArmed && !core.hasReady && core.ring.queued == 0
+            && mailbox.close()
+    }
+
+    // MARK: - Threads and signals
+
+    /// Ends the process if the caller is not on the reactor's thread: the ring has one issuer, and nothing here is locked.
+    @inline(__always)
+    func assertOwner() {
+        if owner != creactor_thread_identity() { Reactor.usedFromWrongThread() }
+    }
+
+    @inline(never)
+    private static func usedFromWrongThread() -> Never {
+        fatalError(
+            "A Reactor was used from a thread that does not own it. Hand the work over with reactor.handle.post { … }.")
+    }
+
+    private static func ignoreBrokenPipeSignal() {
+        var action = sigaction()
+        guard unsafe sigaction(SIGPIPE, nil, &action) == 0 else { return }
+        let isDefault = unsafe action.__sigaction_handler.sa_handler == nil
+        if isDefault { signal(SIGPIPE, SIG_IGN) }
+    }
+}
+
+/// What any thread may do with a reactor.
+public struct ReactorHandle: Sendable {
+    let mailbox: Mailbox
+
+    /// Runs `job` on the reactor's thread, in the order of the posts of this thread. Wakes the reactor if it waits; posts
+    /// that come while it is awake, or about to wake, cost no system call.
+    ///
+    /// - Returns: false if the reactor has ended; the job is then not run.
+    @discardableResult
+    public func post(_ job: @escaping @Sendable () throws -> Void) -> Bool {
+        mailbox.post(Mailbox.Job(body: job))
+    }
+
+    /// ``Reactor/stop()`` from any thread.
+    public func stop() {
+        post { Reactor.current?.stop() }
+    }
+}

@@ -1,0 +1,26 @@
+/// How a ``Reactor`` is made. The defaults serve a server of some thousand connections.
+public struct ReactorConfiguration {
+    /// Operations that fit into the submission queue; rounded up to a power of two, at most 32,768. More may be started:
+    /// a full queue is submitted.
+    public var submissionEntries = 512
+    /// Completions that fit into the completion queue; likewise, at most 65,536. What does not fit waits in the kernel:
+    /// nothing is lost, but it is slower.
+    public var completionEntries = 4096
+    /// When the kernel is entered.
+    public var batching = BatchingPolicy.turn
+    /// The most callback operations at once; one more fails with `ENOBUFS`.
+    public var maximumOperations = 1 << 20
+    /// The most connections at once, accepted and made. One more is refused: an accepted one is closed, a connect fails
+    /// with `ENOBUFS`.
+    public var maximumConnections = 1 << 17
+    /// Bytes of the smallest receive buffer; connections that receive much use buffers of 4 and 16 times as much.
+    public var receiveBufferSize = 4096
+    /// Whether ``Reactor/run(_:)`` sets SIGPIPE to be ignored, if its action is the default one. The library's own sends
+    /// never raise it (`MSG_NOSIGNAL`); a write to a closed pipe would.
+    public var ignoresBrokenPipeSignal = true
+    /// Called, on the reactor's thread, with what happened that no callback hears of: an error thrown by a callback, an
+    /// accept that failed. By default a line on standard error.
+    public var report: (ReactorReport) -> Void = { $0.print() }
+
+    public init() {}
+}

@@ -1,0 +1,118 @@
+public import Histogram
+
+/// What a reactor has done so far: a copy, taken by ``Reactor/statistics``.
+public struct Statistics: Sendable {
+    /// Turns of the loop.
+    public internal(set) var turns: UInt64 = 0
+    /// Calls of io_uring_enter(2).
+    public internal(set) var enters: UInt64 = 0
+    /// Those of them that were allowed to wait.
+    public internal(set) var waits: UInt64 = 0
+    /// Waits that were ended by ``ReactorHandle/post(_:)`` from another thread.
+    public internal(set) var wakeUps: UInt64 = 0
+    /// Operations the kernel has taken.
+    public internal(set) var submitted: UInt64 = 0
+    /// Completions the kernel has delivered.
+    public internal(set) var completed: UInt64 = 0
+    /// Operations started, by kind. Rises when one is queued, ``submitted`` when the kernel takes it.
+    public internal(set) var startedByKind = OperationCounts()
+    /// Completions, by kind.
+    public internal(set) var completedByKind = OperationCounts()
+
+    /// Operations that found the submission queue full.
+    public internal(set) var submissionOverflows: UInt64 = 0
+    /// Turns that found completions waiting outside of a full completion queue.
+    public internal(set) var completionOverflows: UInt64 = 0
+    /// Enters that a signal interrupted.
+    public internal(set) var interruptedEnters: UInt64 = 0
+    /// Enters that consumed fewer operations than they were offered.
+    public internal(set) var partialSubmits: UInt64 = 0
+    /// Operations that were started again because a signal interrupted them.
+    public internal(set) var retries: UInt64 = 0
+    /// Multishot operations that the kernel ended and the library started again.
+    public internal(set) var multishotRestarts: UInt64 = 0
+    /// Sends and writes of which the kernel took only a part; the library sent the rest.
+    public internal(set) var shortSends: UInt64 = 0
+    /// Completions of operations that nobody knew any more. Dropped.
+    public internal(set) var staleCompletions: UInt64 = 0
+    /// Errors thrown by callbacks and handlers.
+    public internal(set) var errorsThrown: UInt64 = 0
+
+    /// Bytes received by connections and by ``Reactor/receive(from:upTo:timeout:_:)``.
+    public internal(set) var bytesReceived: UInt64 = 0
+    /// Bytes sent likewise.
+    public internal(set) var bytesSent: UInt64 = 0
+    /// Connections that were opened, accepted or made, since the reactor began.
+    public internal(set) var connectionsOpened: UInt64 = 0
+    /// Connections that are not yet closed.
+    public internal(set) var connections: Int = 0
+    /// The most connections there were at once.
+    public internal(set) var connectionsHighWaterMark: Int = 0
+    /// Connections closed because more was waiting to be sent than their limit.
+    public internal(set) var slowConsumers: UInt64 = 0
+    /// Callback operations that are not yet finished.
+    public internal(set) var operations: Int = 0
+    /// The most callback operations there were at once.
+    public internal(set) var operationsHighWaterMark: Int = 0
+    /// Receive buffers allocated; in a steady state this stands still.
+    public internal(set) var receiveBufferAllocations: UInt64 = 0
+
+    /// Operations submitted by one enter that submitted any.
+    public internal(set) var operationsPerEnter: Histogram<UInt64>
+    /// Completions handled in one turn that handled any.
+    public internal(set) var completionsPerTurn: Histogram<UInt64>
+    /// Nanoseconds between two writes to one connection.
+    public internal(set) var timeBetweenWrites: Histogram<UInt64>
+
+    init() {
+        operationsPerEnter = Histogram(highestTrackableValue: 1 << 20, numberOfSignificantValueDigits: .two)
+        completionsPerTurn = Histogram(highestTrackableValue: 1 << 20, numberOfSignificantValueDigits: .two)
+        // An hour; what is longer counts as an hour.
+        timeBetweenWrites = Histogram(highestTrackableValue: 3_600_000_000_000, numberOfSignificantValueDigits: .two)
+    }
+}
+
+/// A count for each ``OperationKind``.
+public struct OperationCounts: Sendable {
+    private var counts = [UInt64](repeating: 0, count: OperationKind.allCases.count)
+
+    init() {}
+
+    public internal(set) subscript(kind: OperationKind) -> UInt64 {
+        get { counts[Int(kind.rawValue)] }
+        set { counts[Int(kind.rawValue)] = newValue }
+    }
+
+    /// The kinds that were counted at all.
+    public var nonzero: [(kind: OperationKind, count: UInt64)] {
+        OperationKind.allCases.compactMap { self[$0] == 0 ? nil : ($0, self[$0]) }
+    }
+}
+
+extension Statistics: CustomStringConvertible {
+    /// A table for people, several lines without an end of line at the last.
+    public var description: String {
+        let kinds = startedByKind.nonzero.map { "\($0.kind) \($0.count)" }.joined(separator: ", ")
+        return """
+            operations   \(submitted) submitted, \(completed) completions, \(operations) callbacks open (at most \
+            \(operationsHighWaterMark))
+            by kind      \(kinds.isEmpty ? "none" : kinds)
+            enters       \(enters) system calls in \(turns) turns, \(waits) could wait, \(wakeUps) wake-ups by post
+            connections  \(connections) open (at most \(connectionsHighWaterMark)), \(connectionsOpened) in all, \
+            \(slowConsumers) too slow
+            bytes        \(bytesReceived) received, \(bytesSent) sent, \(shortSends) short sends
+            unusual      \(submissionOverflows) SQ overflows, \(completionOverflows) CQ overflows, \
+            \(interruptedEnters) EINTR, \(partialSubmits) partial submits, \(retries) retries, \
+            \(multishotRestarts) multishot restarts, \(staleCompletions) stale, \(errorsThrown) errors thrown
+            per enter    \(Statistics.summary(operationsPerEnter)) operations
+            per turn     \(Statistics.summary(completionsPerTurn)) completions
+            write gaps   \(Statistics.summary(timeBetweenWrites, unit: 1000)) µs between writes to one connection
+            """
+    }
+
+    private static func summary(_ histogram: Histogram<UInt64>, unit: UInt64 = 1) -> String {
+        guard histogram.totalCount > 0 else { return "no" }
+        func at(_ percentile: Double) -> String { "\(histogram.valueAtPercentile(percentile) / unit)" }
+        return "p50 \(at(50)), p90 \(at(90)), p99 \(at(99)), max \(histogram.max / unit)"
+    }
+}

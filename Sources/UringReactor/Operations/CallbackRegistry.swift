@@ -1,0 +1,324 @@
+import CLiburing
+import SystemPackage
+
+/// The closure of one operation, in its own type: a closure that is stored as what the user wrote needs no wrapper, and
+/// none is allocated.
+enum Callback {
+    case none
+    case status((Result<Void, IOError>) throws -> Void)
+    case count((Result<Int, IOError>) throws -> Void)
+    case descriptor((Result<FileDescriptor, IOError>) throws -> Void)
+    case bytes((Result<Bytes, IOError>) throws -> Void)
+    case events((Result<PollEvents, IOError>) throws -> Void)
+    case job(() throws -> Void)
+}
+
+/// One operation that has a callback: all that is needed to start it, to start it again, and to say how it ended.
+///
+/// Lies at one address for as long as the reactor lives, so the kernel may be given pointers into it.
+struct CallbackSlot: SlabElement {
+    var callback = Callback.none
+    /// What a send or a write sends; alive until the last completion.
+    var bytes = Bytes()
+    /// Whatever else the kernel may touch: an address, a path, a buffer, a vector of buffers.
+    var attachment: AnyObject?
+    /// Two numbers of the operation: an offset and a length, or, in the kernel's layout, the timespec of a timeout.
+    var arguments = __kernel_timespec(tv_sec: 0, tv_nsec: 0)
+    /// Bytes done by earlier submissions of the same operation.
+    var progress = 0
+    var generation: UInt32 = 0
+    var nextVacant: UInt32 = 0
+    var descriptor: Int32 = -1
+    /// Completions that are still to come: the operation's last and, if one was sent, the cancel's.
+    var pending: UInt16 = 0
+    var kind = OperationKind.noOperation
+    var flags: Flags = []
+
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+        /// Stays until a completion without `IORING_CQE_F_MORE`.
+        static let multishot = Flags(rawValue: 1)
+        /// A cancel was asked for: by the user, by the end of the reactor, or because the time ran out.
+        static let cancelled = Flags(rawValue: 2)
+        /// The cancel was asked for because the time ran out.
+        static let timedOut = Flags(rawValue: 4)
+        /// An entry of the timer queue names this slot.
+        static let timed = Flags(rawValue: 8)
+        /// The operation's own last completion has come; only that of a cancel is awaited.
+        static let ended = Flags(rawValue: 16)
+        /// The reactor keeps the time itself; nothing of this is in the kernel.
+        static let timer = Flags(rawValue: 32)
+    }
+}
+
+/// The operations that have callbacks, by slot.
+///
+/// A slot is released when nothing more can arrive for it: after the last completion of the operation and, if a cancel
+/// was sent, the cancel's own. Until then all that the kernel may touch is alive, whatever the caller dropped.
+@safe final class CallbackRegistry {
+    let slots: Slab<CallbackSlot>
+    let core: LoopCore
+
+    init(core: LoopCore, limit: Int) {
+        self.core = core
+        slots = Slab(limit: limit)
+    }
+
+    /// Operations that have not ended.
+    var count: Int { slots.count }
+
+    // MARK: - Starting
+
+    /// Starts an operation, or arranges for its failure to be delivered on the next turn.
+    ///
+    /// - Parameter fill: sets what is special about the operation in its slot.
+    @inline(__always)
+    func start(
+        _ kind: OperationKind, on descriptor: Int32, timeout: Duration?, _ callback: consuming Callback,
+        _ fill: (inout CallbackSlot) -> Void
+    ) -> OperationToken {
+        guard let index = slots.take() else { return refuse(kind, callback) }
+        slots[index].callback = callback
+        slots[index].descriptor = descriptor
+        slots[index].kind = kind
+        slots[index].flags = []
+        slots[index].pending = 1
+        fill(&slots[index])
+        let token = OperationToken(.callback, slot: index, generation: slots[index].generation)
+        if core.isDraining, kind.mayWait {
+            slots[index].flags.insert(.cancelled)
+            core.deliver(token, result: -ECANCELED)
+            return token
+        }
+        if let timeout {
+            slots[index].flags.insert(.timed)
+            core.timers.add(token, at: core.deadline(after: timeout))
+        }
+        submit(token)
+        return token
+    }
+
+    /// No slot is left: the callback hears of it on the next turn, by way of a job that needs none.
+    private func refuse(_ kind: OperationKind, _ callback: consuming Callback) -> OperationToken {
+        refused.append(Refused(callback: callback, error: IOError(kind, .noBufferSpace)))
+        core.deliver(OperationToken(.callback, slot: Slab<CallbackSlot>.end, generation: 0), result: -ENOBUFS)
+        return .none
+    }
+
+    private struct Refused {
+        let callback: Callback
+        let error: IOError
+    }
+    private var refused: [Refused] = []
+
+    /// Queues the submission that the slot describes; for the first time, again after a signal or a short send, or to
+    /// re-arm a multishot.
+    func submit(_ token: OperationToken) {
+        let slot = unsafe slots.pointer(to: token.slot)
+        unsafe core.start(slot.pointee.kind, token) { entry in unsafe prepare(entry, slot) }
+    }
+
+    // MARK: - Ending
+
+    /// Handles a completion that names a slot.
+    func complete(_ completion: Completion, _ token: OperationToken) {
+        let index = token.slot
+        guard slots.isCurrent(index, generation: token.generation), slots[index].pending > 0,
+            !slots[index].flags.contains(.ended)
+        else {
+            if index == Slab<CallbackSlot>.end { return deliverRefused() }
+            core.statistics.staleCompletions &+= 1
+            return
+        }
+        core.statistics.completedByKind[slots[index].kind] &+= 1
+        if slots[index].flags.contains(.multishot) {
+            completeMultishot(completion, token)
+        } else {
+            completeOnce(completion.result, token)
+        }
+    }
+
+    private func deliverRefused() {
+        guard !refused.isEmpty else { return }
+        let next = refused.removeFirst()
+        call(next.callback, .failure(next.error), kind: next.error.operation, attachment: nil)
+    }
+
+    private func completeOnce(_ result: Int32, _ token: OperationToken) {
+        let index = token.slot
+        if continues(after: result, index) {
+            submit(token)
+            return
+        }
+        let outcome = outcome(of: result, index)
+        let kind = slots[index].kind
+        let attachment = slots[index].attachment
+        var callback = Callback.none
+        swap(&callback, &slots[index].callback)
+        end(index)
+        call(callback, outcome, kind: kind, attachment: attachment)
+    }
+
+    private func completeMultishot(_ completion: Completion, _ token: OperationToken) {
+        let index = token.slot
+        let kind = slots[index].kind
+        // The last completion may bring something too: first what it brings, then whether it was the last.
+        let isBeat = kind == .timeout && completion.result == -ETIME
+        let brings = completion.result >= 0 || isBeat
+        if brings { callInPlace(index, .success(isBeat ? 0 : Int(completion.result))) }
+        guard !completion.hasMore else { return }
+        // EINTR is nobody's failure, ECONNABORTED that of a connection which is gone, not of its listener: accept(2).
+        let isHarmless = completion.result == -EINTR || (kind == .accept && completion.result == -ECONNABORTED)
+        if brings || isHarmless, !slots[index].flags.contains(.cancelled), !core.isDraining {
+            core.statistics.multishotRestarts &+= 1
+            submit(token)
+        } else {
+            completeOnce(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
+        }
+    }
+
+    /// Calls a callback that stays. Out of its slot while it runs: it may cancel itself, or start others.
+    private func callInPlace(_ index: UInt32, _ outcome: Result<Int, IOError>) {
+        let kind = slots[index].kind
+        var callback = Callback.none
+        swap(&callback, &slots[index].callback)
+        call(callback, outcome, kind: kind, attachment: nil)
+        slots[index].callback = callback
+    }
+
+    /// The cancel request of a slot has completed: found, not found or too late, the operation says itself how it ended.
+    func completeCancel(_ token: OperationToken) {
+        let index = token.slot
+        core.statistics.completedByKind[.cancel] &+= 1
+        guard slots.isCurrent(index, generation: token.generation), slots[index].pending > 0 else {
+            core.statistics.staleCompletions &+= 1
+            return
+        }
+        slots[index].pending -= 1
+        if slots[index].pending == 0 { release(index) }
+    }
+
+    /// The operation's own last completion has come.
+    private func end(_ index: UInt32) {
+        slots[index].bytes = Bytes()
+        slots[index].attachment = nil
+        slots[index].progress = 0
+        slots[index].flags.insert(.ended)
+        if slots[index].flags.contains(.timed) {
+            slots[index].flags.remove(.timed)
+            core.noteStaleTimer()
+        }
+        slots[index].pending -= 1
+        if slots[index].pending == 0 { release(index) }
+    }
+
+    private func release(_ index: UInt32) {
+        slots.vacate(index)
+    }
+
+    // MARK: - Cancelling
+
+    /// Asks for the end of an operation. Its callback will still be called, once, with how it ended. False if it has
+    /// ended already, or was cancelled before.
+    func cancel(_ token: OperationToken, because reason: CallbackSlot.Flags = .cancelled) -> Bool {
+        guard token.kind == .callback, slots.isCurrent(token.slot, generation: token.generation) else { return false }
+        let index = token.slot
+        guard slots[index].pending > 0, slots[index].flags.isDisjoint(with: [.cancelled, .ended]) else { return false }
+        slots[index].flags.formUnion(reason.union(.cancelled))
+        if slots[index].flags.contains(.timer) {
+            core.deliver(token, result: -ECANCELED)
+            return true
+        }
+        slots[index].pending += 1
+        let cancel = OperationToken(.cancel, slot: index, generation: token.generation)
+        unsafe core.start(.cancel, cancel) { unsafe io_uring_prep_cancel64($0, token.rawValue, 0) }
+        return true
+    }
+
+    /// A deadline named this slot.
+    func timeIsUp(_ token: OperationToken) {
+        guard isTimed(token) else { return }
+        let index = token.slot
+        slots[index].flags.remove(.timed)
+        if slots[index].flags.contains(.timer) {
+            fire(token)
+        } else {
+            _ = cancel(token, because: .timedOut)
+        }
+    }
+
+    /// Whether the slot waits for an entry of the timer queue.
+    func isTimed(_ token: OperationToken) -> Bool {
+        slots.isCurrent(token.slot, generation: token.generation) && slots[token.slot].flags.contains(.timed)
+    }
+
+    /// Ends what only the reactor knows of; the kernel's own are cancelled by the loop.
+    func cancelTimers() {
+        for index in slots.indices where slots[index].pending > 0 && slots[index].flags.contains(.timer) {
+            _ = cancel(OperationToken(.callback, slot: index, generation: slots[index].generation))
+        }
+    }
+
+    /// Marks all that is in flight as cancelled: the loop has asked the kernel to end everything.
+    func noteEverythingCancelled() {
+        for index in slots.indices where slots[index].pending > 0 { slots[index].flags.insert(.cancelled) }
+    }
+
+    // MARK: - Timers of our own
+
+    /// `after` and, where the kernel has no multishot timeout, `every`.
+    func startTimer(after delay: Duration, period: Duration?, _ job: @escaping () throws -> Void) -> OperationToken {
+        guard let index = slots.take() else {
+            core.report(.jobThrew(IOError(.timer, .noBufferSpace)))
+            return .none
+        }
+        slots[index].callback = .job(job)
+        slots[index].kind = .timer
+        slots[index].descriptor = -1
+        slots[index].flags = [.timer, .timed]
+        slots[index].pending = 1
+        let deadline = core.deadline(after: delay)
+        slots[index].arguments = __kernel_timespec(
+            tv_sec: Int64(bitPattern: deadline), tv_nsec: Int64(bitPattern: period?.nanoseconds ?? 0))
+        let token = OperationToken(.callback, slot: index, generation: slots[index].generation)
+        core.statistics.startedByKind[.timer] &+= 1
+        if core.isDraining {
+            slots[index].flags.insert(.cancelled)
+            core.deliver(token, result: -ECANCELED)
+        } else {
+            core.timers.add(token, at: deadline)
+        }
+        return token
+    }
+
+    private func fire(_ token: OperationToken) {
+        let index = token.slot
+        guard !slots[index].flags.contains(.cancelled) else { return }
+        core.statistics.completedByKind[.timer] &+= 1
+        let period = UInt64(bitPattern: slots[index].arguments.tv_nsec)
+        guard period > 0 else {
+            var callback = Callback.none
+            swap(&callback, &slots[index].callback)
+            end(index)
+            call(callback, .success(0), kind: .timer, attachment: nil)
+            return
+        }
+        // On the beat: a late turn skips beats, it does not shift them.
+        let due = UInt64(bitPattern: slots[index].arguments.tv_sec)
+        let next = due &+ ((core.now &- due) / period &+ 1) &* period
+        slots[index].arguments.tv_sec = Int64(bitPattern: next)
+        slots[index].flags.insert(.timed)
+        core.timers.add(token, at: next)
+        callInPlace(index, .success(0))
+    }
+}
+
+extension OperationKind {
+    /// Whether the operation can wait for something outside, so that the end of a reactor must not start it.
+    var mayWait: Bool {
+        switch self {
+        case .close, .shutdown, .cancel, .noOperation, .write, .synchronize: false
+        default: true
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import CLiburing
+import Glibc
+public import SystemPackage
+
+/// Operations on descriptors, with callbacks. All of them:
+///
+/// - start with this turn's batch and call their callback once, on a later turn, never before they return;
+/// - with a `timeout`, end with `ETIMEDOUT` when it has run out (the reactor keeps the time: it costs the kernel nothing);
+/// - end with `ECANCELED` when cancelled (``Reactor/cancel(_:)``) or when the reactor stops. A cancel can come too late:
+///   then the callback gets the result;
+/// - keep what they were given alive until the kernel has let go of it, whatever the caller drops;
+/// - let the callback throw: the error is counted and reported (``ReactorReport/callbackThrew(_:operation:)``). The
+///   descriptor stays open; it is the caller's.
+///
+/// Descriptors must be in blocking mode: a ring's operations wait by themselves, and one on a descriptor with O_NONBLOCK
+/// fails with EAGAIN instead (Linux).
+extension Reactor {
+    /// Waits for one connection on a listening socket: accept(2), close-on-exec.
+    @discardableResult
+    public func accept(
+        on socket: FileDescriptor, timeout: Duration? = nil,
+        _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.accept, on: socket.rawValue, timeout: timeout, .descriptor(callback)) { _ in }
+    }
+
+    /// Accepts connection after connection from one submission (multishot, Linux 5.19). The callback is called for each,
+    /// and once with the error that ended it: `ECANCELED`, `EMFILE`, … Where the kernel ends it without an error, the
+    /// library starts it again.
+    @discardableResult
+    public func acceptAll(
+        on socket: FileDescriptor, _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.accept, on: socket.rawValue, timeout: nil, .descriptor(callback)) {
+            $0.flags.insert(.multishot)
+        }
+    }
+
+    /// Connects a socket: connect(2).
+    @discardableResult
+    public func connect(
+        _ socket: FileDescriptor, to address: SocketAddress, timeout: Duration? = nil,
+        _ callback: @escaping (Result<Void, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.connect, on: socket.rawValue, timeout: timeout, .status(callback)) {
+            $0.attachment = SocketAddressMemory(address)
+        }
+    }
+
+    /// Receives what has come, at least one byte: recv(2). No bytes at the end of what the peer sends.
+    ///
+    /// The bytes lie in a buffer of the reactor's; it is used again when the last slice of it is gone.
+    ///
+    /// - Parameter most: the most bytes to receive, at least 1.
+    @discardableResult
+    public func receive(
+        from socket: FileDescriptor, upTo most: Int = 16384, timeout: Duration? = nil,
+        _ callback: @escaping (Result<Bytes, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        precondition(most > 0, "a receive of \(most) bytes")
+        return registry.start(.receive, on: socket.rawValue, timeout: timeout, .bytes(callback)) {
+            let size = ReceiveBuffers.Size.allCases.first { core.buffers.capacity(of: $0) >= most }
+            $0.attachment = size.map { core.buffers.take($0) } ?? OwnBuffer(capacity: most)
+            $0.arguments.tv_nsec = Int64(most)
+        }
+    }
+
+    /// Sends all of `bytes`: send(2), again after short sends until nothing is left. The callback gets their number.
+    ///
+    /// One send at a time on a stream socket, or their bytes may mix: after a short send the rest of the first goes out
+    /// behind the second. A ``Connection`` keeps its sends in order.
+    @discardableResult
+    public func send(
+        _ bytes: Bytes, to socket: FileDescriptor, timeout: Duration? = nil,
+        _ callback: @escaping (Result<Int, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) { $0.bytes = bytes }
+    }
+
+    /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call.
+    @discardableResult
+    public func send(
+        _ pieces: [Bytes], to socket: FileDescriptor, timeout: Duration? = nil,
+        _ callback: @escaping (Result<Int, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) {
+            $0.attachment = VectorBlock(holding: pieces.filter { !$0.isEmpty })
+        }
+    }
+
+    /// Ends one direction of a connection, or both: shutdown(2). Operations that wait for that direction end.
+    @discardableResult
+    public func shutdown(
+        _ socket: FileDescriptor, _ direction: ShutdownDirection,
+        _ callback: @escaping (Result<Void, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.shutdown, on: socket.rawValue, timeout: nil, .status(callback)) {
+            $0.arguments.tv_nsec = Int64(direction.number)
+        }
+    }
+
+    /// Closes a descriptor: close(2).
+    ///
+    /// Operations on it that are in flight go on, on what is no longer in the caller's hands: shut down or cancel
+    /// (``cancelAll(on:_:)``) first, and wait for their callbacks.
+    @discardableResult
+    public func close(
+        _ descriptor: FileDescriptor, _ callback: @escaping (Result<Void, IOError>) throws -> Void = { _ in }
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.close, on: descriptor.rawValue, timeout: nil, .status(callback)) { _ in }
+    }
+
+    /// Waits until a descriptor is ready: poll(2). The callback gets what it is ready for.
+    @discardableResult
+    public func poll(
+        _ descriptor: FileDescriptor, for events: PollEvents, timeout: Duration? = nil,
+        _ callback: @escaping (Result<PollEvents, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.poll, on: descriptor.rawValue, timeout: timeout, .events(callback)) {
+            $0.arguments.tv_nsec = Int64(events.rawValue)
+        }
+    }
+
+    /// Calls back each time a descriptor becomes ready: edge-triggered, from one submission (multishot, Linux 5.13). Ends
+    /// with the error the callback gets last.
+    @discardableResult
+    public func pollAll(
+        _ descriptor: FileDescriptor, for events: PollEvents,
+        _ callback: @escaping (Result<PollEvents, IOError>) throws -> Void
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.poll, on: descriptor.rawValue, timeout: nil, .events(callback)) {
+            $0.arguments.tv_nsec = Int64(events.rawValue)
+            $0.flags.insert(.multishot)
+        }
+    }
+
+    /// Does nothing in the kernel and completes. To measure, and to be called back after what was started before.
+    @discardableResult
+    public func noOperation(_ callback: @escaping (Result<Void, IOError>) throws -> Void) -> OperationToken {
+        assertOwner()
+        return registry.start(.noOperation, on: -1, timeout: nil, .status(callback)) { _ in }
+    }
+
+    /// Asks for the end of an operation: its callback is still called, with `ECANCELED` or, if it was faster, with its
+    /// result. An ``after(_:_:)`` or ``every(_:_:)`` just never fires again.
+    ///
+    /// - Returns: whether there was something to cancel. False, and harmless, for an operation that has ended.
+    @discardableResult
+    public func cancel(_ operation: OperationToken) -> Bool {
+        assertOwner()
+        return registry.cancel(operation)
+    }
+
+    /// Asks for the end of all operations on a descriptor, as ``cancel(_:)``; the callback gets their number. Those of
+    /// other rings and of other threads are not touched.
+    @discardableResult
+    public func cancelAll(
+        on descriptor: FileDescriptor, _ callback: @escaping (Result<Int, IOError>) throws -> Void = { _ in }
+    ) -> OperationToken {
+        assertOwner()
+        return registry.start(.cancel, on: descriptor.rawValue, timeout: nil, .count(callback)) { _ in }
+    }
+}
