@@ -17,6 +17,9 @@ public final class Server {
     /// Connections turned away because there were as many as may be.
     public private(set) var refusedConnections = 0
 
+    /// Called once, when the server has been stopped and its last connection is closed.
+    public var whenStopped: (() -> Void)?
+
     private let listener: FileDescriptor
     private let ownsReactor: Bool
     private let makeDriver: (Connection) throws -> ConnectionDriver
@@ -232,7 +235,10 @@ public final class Server {
         if acceptance == .none { closeListener() }
     }
 
-    private func leave() { reactor.servers[ObjectIdentifier(self)] = nil }
+    private func leave() {
+        guard reactor.servers.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+        whenStopped?()
+    }
 }
 
 private final class ServerGroup: ConnectionGroup {

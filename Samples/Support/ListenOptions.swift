@@ -1,0 +1,94 @@
+import ArgumentParser
+import UringReactor
+
+/// Where a server sample listens, and its limits.
+struct ListenOptions: ParsableArguments {
+    @Option(help: "The address to listen on: a name or a number, IPv4 or IPv6.")
+    var host = "127.0.0.1"
+
+    @Option(help: "The port to listen on; 0 lets the kernel choose one.")
+    var port: UInt16 = 0
+
+    @Option(name: .customLong("unix"), help: ArgumentHelp("Listen on a Unix socket instead.", valueName: "path"))
+    var unixPath: String?
+
+    @Option(help: "Connections the kernel completes before they are accepted.")
+    var backlog = 4096
+
+    @Option(help: "The most connections at once; more are told so and closed.")
+    var maxConnections = 100_000
+
+    @Option(help: ArgumentHelp("Close a connection on which nothing moved for so long; 0 for never.", valueName: "seconds"))
+    var idleTimeout = 0.0
+
+    @Option(help: ArgumentHelp("When the kernel is entered: `turn`, or a number of operations.", valueName: "policy"))
+    var batching = BatchingPolicy.turn
+
+    @Option(help: ArgumentHelp("Print statistics every so often; 0 for only at the end.", valueName: "seconds"))
+    var statsInterval = 0.0
+
+    func validate() throws {
+        guard backlog > 0 else { throw ValidationError("--backlog must be at least 1") }
+        guard maxConnections > 0 else { throw ValidationError("--max-connections must be at least 1") }
+        guard idleTimeout >= 0, statsInterval >= 0 else { throw ValidationError("a time cannot be negative") }
+    }
+
+    func address() throws -> SocketAddress {
+        if let unixPath { return try .unix(path: unixPath) }
+        return try resolve(host: host, port: port)
+    }
+
+    /// The server's configuration; `refusal` is what a connection is told that is one too many.
+    func serverConfiguration(refusal: Bytes?) -> ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.backlog = backlog
+        configuration.maximumConnections = maxConnections
+        configuration.refusal = refusal
+        if idleTimeout > 0 { configuration.connection.idleTimeout = .seconds(idleTimeout) }
+        return configuration
+    }
+
+    func makeReactor() throws -> Reactor {
+        var configuration = ReactorConfiguration()
+        configuration.batching = batching
+        configuration.maximumConnections = maxConnections + 64
+        return try Reactor(configuration: configuration)
+    }
+
+    /// Prints the address, runs the server until a signal, and prints what it did.
+    func serve(_ server: Server) throws {
+        printLine("listening on \(server.address)")
+        let signals = TerminationSignals { [handle = server.handle] in handle.stop() }
+        defer { signals.cancel() }
+        let reactor = server.reactor
+        if statsInterval > 0 {
+            reactor.every(.seconds(statsInterval)) { printLine("\(reactor.statistics)\n") }
+        }
+        // The server owns the reactor's life: when it has drained, so has everything.
+        server.whenStopped = { reactor.stop() }
+        try reactor.run()
+        printLine("\(reactor.statistics)")
+    }
+}
+
+/// The first address of a host that may be a name.
+func resolve(host: String, port: UInt16) throws -> SocketAddress {
+    guard let first = try SocketAddress.resolve(host: host, port: port).first else {
+        throw ValidationError("\(host) has no address")
+    }
+    return first
+}
+
+extension BatchingPolicy: ExpressibleByArgument {
+    public init?(argument: String) {
+        if argument == "turn" {
+            self = .turn
+        } else if let operations = Int(argument), operations >= 1 {
+            self = .threshold(operations)
+        } else {
+            return nil
+        }
+    }
+
+    public var defaultValueDescription: String { "\(self)" }
+}

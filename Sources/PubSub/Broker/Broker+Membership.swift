@@ -1,0 +1,81 @@
+extension Broker {
+    /// Makes `peer` a publisher of the channel and tells it `OK`.
+    ///
+    /// - Throws: ``ProtocolError/tooManyChannels(limit:)``.
+    func addPublisher(_ peer: P, to name: ChannelName) throws(ProtocolError) -> Membership<P> {
+        let channel = try openChannel(name)
+        let membership = Membership(channel: channel, id: nextID())
+        channel.publishers.insert(membership.id)
+        statistics.publishers += 1
+        reply(.ok, to: peer)
+        emit(.joined(peer, .publisher(of: name)))
+        return membership
+    }
+
+    /// Makes `peer` a subscriber of the channel and tells it `OK`, before any message.
+    ///
+    /// - Throws: ``ProtocolError/tooManyChannels(limit:)``, ``ProtocolError/tooManySubscribers(limit:)``.
+    func addSubscriber(_ peer: P, to name: ChannelName) throws(ProtocolError) -> Membership<P> {
+        let limit = configuration.limits.subscribersPerChannel
+        if let limit, subscriberCount(of: name) >= limit {
+            throw .tooManySubscribers(limit: limit)
+        }
+        let channel = try openChannel(name)
+        let membership = Membership(channel: channel, id: nextID())
+        channel.subscribers.insert(peer, id: membership.id)
+        statistics.subscribers += 1
+        reply(.ok, to: peer)
+        emit(.joined(peer, .subscriber(of: name)))
+        return membership
+    }
+
+    /// Forgets a publisher. If it was the last one, ``BrokerConfiguration/onPublisherExit`` says what follows.
+    func removePublisher(_ peer: P, _ membership: Membership<P>, _ departure: Departure) {
+        let channel = membership.channel
+        guard channel.publishers.remove(membership.id) != nil else { return }
+        statistics.publishers -= 1
+        emit(.left(peer, .publisher(of: channel.name), departure))
+        settle(channel, publisherLeft: true)
+    }
+
+    /// Forgets a subscriber, at once and in the middle of a delivery too. One that is gone already stays so.
+    func removeSubscriber(_ peer: P, _ membership: Membership<P>, _ departure: Departure) {
+        let channel = membership.channel
+        guard channel.subscribers.remove(membership.id) else { return }
+        statistics.subscribers -= 1
+        emit(.left(peer, .subscriber(of: channel.name), departure))
+        settle(channel, publisherLeft: false)
+    }
+
+    /// The channel of that name, made if there is none.
+    private func openChannel(_ name: ChannelName) throws(ProtocolError) -> Channel<P> {
+        if let channel = channels[name] { return channel }
+        if let limit = configuration.limits.channels, channels.count >= limit {
+            throw .tooManyChannels(limit: limit)
+        }
+        let channel = Channel<P>(name: name)
+        channels[name] = channel
+        statistics.channels += 1
+        return channel
+    }
+
+    /// Does what is due when somebody has left: dismisses who has nothing to wait for, drops a deserted channel.
+    private func settle(_ channel: Channel<P>, publisherLeft: Bool) {
+        var dismissed: [P] = []
+        if publisherLeft, channel.publishers.isEmpty, configuration.onPublisherExit == .bye {
+            // Out of the list before anything is sent: what a peer does in its `send` finds none of them any more.
+            dismissed = channel.subscribers.removeAll()
+            statistics.subscribers -= dismissed.count
+        }
+        // A deserted channel may have been dropped before, and its name be that of another one by now.
+        if channel.isDeserted, channels[channel.name] === channel {
+            channels[channel.name] = nil
+            statistics.channels -= 1
+        }
+        for peer in dismissed {
+            reply(.bye, to: peer)
+            peer.close()
+            emit(.left(peer, .subscriber(of: channel.name), .dismissed))
+        }
+    }
+}

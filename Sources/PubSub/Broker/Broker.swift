@@ -1,0 +1,72 @@
+import UringReactor
+
+/// Who is on which channel, and the way of a message from its publisher to all subscribers.
+///
+/// There are no sockets in it: a server makes one broker, and for every connection a ``Session`` on it. The session is fed
+/// the bytes that come in; what is to go out goes to the connection's ``Peer``.
+///
+///     let broker = Broker<Connection>()
+///     var session = Session(on: broker)
+///     session.receive(bytes, from: connection)         // as often as bytes come
+///     session.ended(.endOfStream, peer: connection)    // once, or more often
+///
+/// **Memory.** A channel exists while somebody is on it. A message is never stored: it is on its way to the subscribers in
+/// the call that brought its last byte, as slices of the segments it came in.
+///
+/// **Threads.** None: a broker, its sessions and its peers belong to one thread.
+///
+/// **Calling back.** A peer's `send` and `close`, and ``onEvent``, may call other sessions of the broker. Who leaves gets
+/// nothing more, not even the rest of a message on its way; who joins gets what is delivered after; and what is published
+/// to a channel during a delivery on it is delivered after that one, so that all subscribers of a channel see one order.
+public final class Broker<P: Peer> {
+    /// How it behaves.
+    public let configuration: BrokerConfiguration
+    /// What it has done, and what it holds.
+    public internal(set) var statistics = BrokerStatistics()
+    /// Gets every event, on the thread of the broker, after the fact.
+    public var onEvent: ((BrokerEvent<P>) -> Void)?
+
+    var channels: [ChannelName: Channel<P>] = [:]
+    private var lastID: MemberID = 0
+
+    /// A broker without channels.
+    public init(
+        configuration: BrokerConfiguration = BrokerConfiguration(),
+        onEvent: ((BrokerEvent<P>) -> Void)? = nil
+    ) {
+        self.configuration = configuration
+        self.onEvent = onEvent
+    }
+
+    /// How many subscribers the channel has now; 0 for one that does not exist.
+    public func subscriberCount(of name: ChannelName) -> Int { channels[name]?.subscribers.count ?? 0 }
+
+    /// How many publishers the channel has now; 0 for one that does not exist.
+    public func publisherCount(of name: ChannelName) -> Int { channels[name]?.publishers.count ?? 0 }
+
+    /// The names of all channels that have a publisher or a subscriber, in no order. Takes time in proportion.
+    public var channelNames: [ChannelName] { Array(channels.keys) }
+
+    /// Whether an unfinished message may keep one more receive segment alive.
+    var mayHoldSegment: Bool { statistics.segmentsHeld < configuration.limits.heldSegments }
+
+    func nextID() -> MemberID {
+        lastID += 1
+        return lastID
+    }
+
+    func emit(_ event: BrokerEvent<P>) {
+        onEvent?(event)
+    }
+
+    func reply(_ reply: Reply, to peer: P) {
+        let line = reply.line
+        statistics.bytesOut += UInt64(line.count)
+        peer.send(line)
+    }
+
+    func dropFragment(of count: Int, from peer: P, to name: ChannelName) {
+        statistics.fragmentsDropped += 1
+        emit(.fragmentDropped(peer, name, count: count))
+    }
+}

@@ -1,0 +1,82 @@
+/// Tells one membership of a broker from all others, past ones included: numbers are never used twice.
+typealias MemberID = UInt64
+
+/// The subscribers of one channel: a dense array to walk through, and where in it each one is.
+///
+/// Joining and leaving take constant time: the last one moves into the place of the one that left. While a walk is under
+/// way nobody moves: who leaves becomes a gap, who joins stands behind the end of the walk, and the gaps are closed when
+/// the walk is done.
+struct SubscriberList<P: Peer> {
+    private struct Member {
+        let peer: P
+        let id: MemberID
+        var isGone = false
+    }
+
+    private var members: [Member] = []
+    private var positions: [MemberID: Int] = [:]
+    private var isWalking = false
+
+    /// The number of subscribers.
+    var count: Int { positions.count }
+
+    func contains(_ id: MemberID) -> Bool { positions[id] != nil }
+
+    mutating func insert(_ peer: P, id: MemberID) {
+        let replaced = positions.updateValue(members.count, forKey: id)
+        assert(replaced == nil, "member \(id) joined twice")
+        members.append(Member(peer: peer, id: id))
+    }
+
+    /// Takes a subscriber out; false if it was not there (any more).
+    mutating func remove(_ id: MemberID) -> Bool {
+        guard let position = positions.removeValue(forKey: id) else { return false }
+        guard !isWalking else {
+            members[position].isGone = true
+            return true
+        }
+        members.swapAt(position, members.count - 1)
+        members.removeLast()
+        if position < members.count {
+            positions[members[position].id] = position
+        }
+        return true
+    }
+
+    /// Takes all out, and returns them.
+    mutating func removeAll() -> [P] {
+        let peers = members.filter { !$0.isGone }.map(\.peer)
+        positions = [:]
+        if isWalking {
+            for position in members.indices { members[position].isGone = true }
+        } else {
+            members = []
+        }
+        return peers
+    }
+
+    /// Begins a walk over positions 0 up to the returned end. Must be followed by ``endWalk()``; does not nest.
+    mutating func beginWalk() -> Int {
+        assert(!isWalking)
+        isWalking = true
+        return members.count
+    }
+
+    /// The subscriber at `position` of the walk, or nil if it has left since.
+    func peer(at position: Int) -> P? {
+        let member = members[position]
+        return member.isGone ? nil : member.peer
+    }
+
+    /// Ends a walk: closes the gaps, in time proportional to the list, and only if there are any.
+    mutating func endWalk() {
+        assert(isWalking)
+        isWalking = false
+        guard positions.count < members.count else { return }
+        members.removeAll(where: \.isGone)
+        for (position, member) in members.enumerated() {
+            positions[member.id] = position
+        }
+        assert(positions.count == members.count)
+    }
+}

@@ -1,0 +1,95 @@
+@testable import PubSub
+import UringReactor
+
+/// A peer that writes down what the broker does with it, and can do something back.
+struct RecordingPeer: Peer, CustomStringConvertible {
+    final class Record {
+        var sent: [Bytes] = []
+        var closeCount = 0
+        var sentAfterClose = 0
+        /// Called after each send was written down, with the number of sends so far.
+        var onSend: ((Int) -> Void)?
+    }
+
+    let name: String
+    let record = Record()
+
+    /// All that was sent, in one.
+    var received: String { String(Bytes(record.sent.flatMap { Array($0) })) }
+
+    var isClosed: Bool { record.closeCount > 0 }
+
+    func send(_ bytes: Bytes) {
+        if isClosed { record.sentAfterClose += 1 }
+        record.sent.append(bytes)
+        record.onSend?(record.sent.count)
+    }
+
+    func close() { record.closeCount += 1 }
+
+    var description: String { name }
+
+    static func == (left: RecordingPeer, right: RecordingPeer) -> Bool { left.record === right.record }
+    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(record)) }
+}
+
+/// A connection without a network: a peer and its session.
+final class Client {
+    let peer: RecordingPeer
+    private(set) var session: Session<RecordingPeer>
+
+    init(_ name: String, on broker: Broker<RecordingPeer>) {
+        peer = RecordingPeer(name: name)
+        session = Session(on: broker)
+    }
+
+    func say(_ bytes: Bytes) { session.receive(bytes, from: peer) }
+    func say(_ text: String) { say(Bytes(text)) }
+    func leave(_ departure: Departure = .endOfStream) { session.ended(departure, peer: peer) }
+
+    var received: String { peer.received }
+    var isClosed: Bool { peer.isClosed }
+    /// What was sent after the `OK`.
+    var messages: String {
+        let ok = Array("OK\r\n".utf8)
+        let all = Array(received.utf8)
+        return String(Bytes(all.starts(with: ok) ? Array(all.dropFirst(ok.count)) : all))
+    }
+}
+
+/// A broker, and what it reported.
+final class Fixture {
+    typealias Event = BrokerEvent<RecordingPeer>
+
+    let broker: Broker<RecordingPeer>
+    private(set) var events: [Event] = []
+    /// Called after each event was written down.
+    var onEvent: ((Event) -> Void)?
+
+    init(limits: PubSubLimits = PubSubLimits(), onPublisherExit: PublisherExitPolicy = .keep) {
+        broker = Broker(configuration: BrokerConfiguration(limits: limits, onPublisherExit: onPublisherExit))
+        broker.onEvent = { [unowned self] event in
+            events.append(event)
+            onEvent?(event)
+        }
+    }
+
+    var statistics: BrokerStatistics { broker.statistics }
+
+    func client(_ name: String) -> Client { Client(name, on: broker) }
+
+    func subscriber(_ name: String = "subscriber", to channel: String = "ch") -> Client {
+        let client = client(name)
+        client.say("SUBSCRIBE \(channel)\r\n")
+        return client
+    }
+
+    func publisher(_ name: String = "publisher", to channel: String = "ch") -> Client {
+        let client = client(name)
+        client.say("PUBLISH \(channel)\r\n")
+        return client
+    }
+}
+
+/// A name that is known to be good.
+func channel(_ name: String) throws -> ChannelName { try ChannelName(name) }
