@@ -51,5 +51,8 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "UringReactorTests", dependencies: ["UringReactor"], swiftSettings: strict),
+        .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
+        .testTarget(
+            name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor"], swiftSettings: strict),
     ]
 )

@@ -25,7 +25,9 @@ struct PubSubServer: ParsableCommand {
     @Option(help: "The most channels at once; 0 for as many as there are connections.")
     var maxChannels = 0
 
-    @Option(help: ArgumentHelp("The most that may wait for one subscriber; one that falls behind further is closed.", valueName: "bytes"))
+    @Option(
+        help: ArgumentHelp(
+            "The most that may wait for one subscriber; one that falls behind further is closed.", valueName: "bytes"))
     var maxPending = ConnectionOptions().maximumPendingBytes
 
     @OptionGroup var log: LogOptions

@@ -13,7 +13,9 @@ struct Scenario: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("How long a round may take before the step it waits for counts as failed.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "How long a round may take before the step it waits for counts as failed.", valueName: "seconds"))
     var patience = 20.0
 
     @Option(help: "When the kernel is entered: `turn`, or a number of operations.")

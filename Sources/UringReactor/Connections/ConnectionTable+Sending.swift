@@ -84,7 +84,8 @@ extension ConnectionTable {
         let last = slots[index].lastWrite
         slots[index].lastWrite = core.now
         guard last != 0 else { return }
-        core.statistics.timeBetweenWrites.record(min(core.now &- last, core.statistics.timeBetweenWrites.highestTrackableValue))
+        let longest = core.statistics.timeBetweenWrites.highestTrackableValue
+        core.statistics.timeBetweenWrites.record(min(core.now &- last, longest))
     }
 
     func sendCompleted(_ index: UInt32, _ result: Int32) {

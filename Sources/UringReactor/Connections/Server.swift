@@ -113,7 +113,9 @@ public final class Server {
                 if configuration.reuseAddress { options[.reuseAddress] = 1 }
                 if configuration.reusePort { options[.reusePort] = 1 }
                 if configuration.noDelay { options[.noDelay] = 1 }
-                for (option, value) in options { try attempt(.socket) { try kernel.setOption(option, to: value, on: socket) } }
+                for (option, value) in options {
+                    try attempt(.socket) { try kernel.setOption(option, to: value, on: socket) }
+                }
             }
             try attempt(.bind) { try kernel.bind(socket, to: address) }
             try attempt(.listen) { try kernel.listen(socket, backlog: configuration.backlog) }

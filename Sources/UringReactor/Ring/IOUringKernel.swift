@@ -133,7 +133,9 @@ public import SystemPackage
         let limit = creactor_locked_memory_limit()
         var name = utsname()
         unsafe uname(&name)
-        let version = unsafe withUnsafeBytes(of: name.release) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let version = unsafe withUnsafeBytes(of: name.release) { release in
+            unsafe String(decoding: release.prefix { $0 != 0 }, as: UTF8.self)
+        }
         return RingUnavailable(
             errno: errno, disabledSetting: disabledSetting(), lockedMemoryLimit: limit == .max ? nil : limit,
             kernelVersion: version)

@@ -1,3 +1,4 @@
+import CLiburing
 import Glibc
 
 /// The family of an address: `AF_INET`, `AF_INET6` or `AF_UNIX`.

@@ -1,0 +1,41 @@
+# Everything from a fresh Debian or Ubuntu machine with Swift: `make run`, `make test`.
+
+SWIFT ?= swift
+
+.PHONY: help setup run test test-debug test-release sanitize lint samples docs clean
+
+help: ## Lists the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Installs the Debian packages that are missing.
+	@Tools/setup
+
+run: samples ## Builds with optimisation and runs the pub/sub scenario, verifying each step.
+	@"$$($(SWIFT) build -c release --show-bin-path)/samples" scenario
+
+samples: setup ## Builds the samples with optimisation.
+	$(SWIFT) build -c release --product samples
+
+test: setup lint test-debug test-release ## Runs all tests.
+
+test-debug:
+	$(SWIFT) build --build-tests
+	$(SWIFT) test
+
+# What counts allocations means something only in optimised code.
+test-release:
+	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-release --filter 'Allocation|Scenario'
+
+sanitize: setup ## Runs the tests under AddressSanitizer and ThreadSanitizer.
+	$(SWIFT) test --sanitize=address --scratch-path .build-asan
+	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan
+
+lint: ## Checks the rules of the house that a machine can check.
+	@Tools/lint
+
+docs: setup ## Makes the documentation, in .build/documentation.
+	$(SWIFT) package --allow-writing-to-directory .build/documentation \
+		generate-documentation --target UringReactor --output-path .build/documentation
+
+clean: ## Removes what was built.
+	rm -rf .build .build-release .build-asan .build-tsan
