@@ -49,6 +49,7 @@ struct ListenOptions: ParsableArguments {
     }
 
     func makeReactor() throws -> Reactor {
+        raiseDescriptorLimit()
         var configuration = ReactorConfiguration()
         configuration.batching = batching
         configuration.maximumConnections = maxConnections + 64

@@ -74,12 +74,15 @@ public struct Statistics: Sendable {
 
 /// A count for each ``OperationKind``.
 public struct OperationCounts: Sendable {
-    private var counts = [UInt64](repeating: 0, count: OperationKind.allCases.count)
+    /// Inline, since one of them is raised for each operation. As many as there are kinds, or more.
+    private var counts = InlineArray<24, UInt64>(repeating: 0)
 
     init() {}
 
     public internal(set) subscript(kind: OperationKind) -> UInt64 {
+        @inline(__always)
         get { counts[Int(kind.rawValue)] }
+        @inline(__always)
         set { counts[Int(kind.rawValue)] = newValue }
     }
 
