@@ -50,7 +50,9 @@ let package = Package(
             path: "Samples",
             swiftSettings: strict
         ),
-        .testTarget(name: "UringReactorTests", dependencies: ["UringReactor"], swiftSettings: strict),
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .testTarget(
+            name: "UringReactorTests", dependencies: ["UringReactor", "CLiburing", "CTestSupport"], swiftSettings: strict),
         .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
         .testTarget(
             name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor"], swiftSettings: strict),

@@ -1,5 +1,6 @@
 import CLiburing
 import Glibc
+import SystemPackage
 
 /// An address where the kernel can read it.
 @safe final class SocketAddressMemory {
@@ -20,12 +21,13 @@ import Glibc
 
 /// A path where the kernel can read it.
 @safe final class PathMemory {
-    let path: String
+    let path: FilePath
     let start: UnsafeMutablePointer<CChar>
 
-    init(_ path: String) {
+    init(_ path: FilePath) {
         self.path = path
-        unsafe start = strdup(path)
+        // Not by way of a String: a name may be bytes that are no UTF-8.
+        unsafe start = path.withPlatformString { unsafe strdup($0) }
     }
 
     deinit { unsafe free(start) }

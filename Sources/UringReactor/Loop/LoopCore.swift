@@ -35,13 +35,15 @@ import Histogram
         case .turn: threshold = .max
         case .threshold(let operations): threshold = operations
         }
+        ring.onSubmit = { [unowned self] in statistics.operationsPerEnter.record(UInt64($0)) }
     }
 
     func readClock() { now = kernel.now() }
 
-    /// `duration` from now, or the end of time.
+    /// `duration` from now, or the end of time. By the clock itself: ``now`` is as old as the turn, or, before the reactor
+    /// runs, as the reactor, and nothing must end too early.
     func deadline(after duration: Duration) -> UInt64 {
-        let (deadline, overflow) = now.addingReportingOverflow(duration.nanoseconds)
+        let (deadline, overflow) = kernel.now().addingReportingOverflow(duration.nanoseconds)
         return overflow ? .max : deadline
     }
 
@@ -74,14 +76,9 @@ import Histogram
 
     /// Submits what is queued, without reading completions.
     func submit() {
-        let queued = ring.queued
-        guard queued > 0 else { return }
-        note(ring.enter(wait: false))
-    }
-
-    /// Counts the batch.
-    func note(_ result: Ring.EnterResult) {
-        if case .submitted(let count) = result, count > 0 { statistics.operationsPerEnter.record(UInt64(count)) }
+        guard ring.queued > 0 else { return }
+        // What this comes to, the enter at the end of the turn comes to as well.
+        ring.enter(wait: false)
     }
 
     // MARK: - Ready

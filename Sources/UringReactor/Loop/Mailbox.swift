@@ -80,9 +80,10 @@ final class Mailbox: Sendable {
 
     /// Takes no more jobs and forgets those there are.
     func discard() {
-        contents.withLock { contents in
+        // Released outside of the lock: what a job has captured may post when it goes.
+        _ = contents.withLock { contents in
             contents.isClosed = true
-            contents.jobs = []
+            return exchangeJobs(&contents)
         }
     }
 }

@@ -19,7 +19,8 @@ import SystemPackage
 /// called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
 ///
 /// **Life.** It runs once. ``run(_:)`` returns when nothing is in flight any more, so when it has returned the kernel
-/// touches no memory of ours.
+/// touches no memory of ours. An operation started after that ends the process with a message, because its callback
+/// could never be called; cancelling is harmless.
 @safe public final class Reactor {
     let core: LoopCore
     let registry: CallbackRegistry
@@ -195,13 +196,14 @@ import SystemPackage
     /// The one system call of a turn: submits, and waits if there is nothing else to do.
     private func enterKernel(_ mode: RunMode) -> ReactorError? {
         let ring = core.ring
+        let needsReap = ring.needsReap()
+        core.readClock()
         if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || mustDecide(mode) {
             // Under a threshold what is queued waits for more, as long as something completes.
             let isDue = core.batching.form == .turn || ring.completionsReady == 0
-            guard ring.needsReap() || isDue && ring.queued > 0 else { return nil }
+            guard needsReap || isDue && ring.queued > 0 else { return nil }
             return finish(ring.enter(wait: false))
         }
-        core.readClock()
         var timeout: UInt64?
         if let deadline = core.timers.next {
             if deadline <= core.now { return ring.queued > 0 ? finish(ring.enter(wait: false)) : nil }
@@ -214,7 +216,6 @@ import SystemPackage
     }
 
     private func finish(_ result: Ring.EnterResult) -> ReactorError? {
-        core.note(result)
         core.readClock()
         if case .failed(let errno) = result { return .ringFailed(Errno(rawValue: errno)) }
         return nil

@@ -45,7 +45,9 @@ extension CallbackRegistry {
             } else {
                 let done = unsafe slot.pointee.progress
                 let bytes = unsafe slot.pointee.bytes
-                unsafe io_uring_prep_send(entry, descriptor, bytes.start + done, bytes.count - done, flags)
+                // An entry has 32 bits for the length; the rest goes out as after a short send.
+                let length = min(bytes.count - done, Int(Int32.max))
+                unsafe io_uring_prep_send(entry, descriptor, bytes.start + done, length, flags)
             }
         case .shutdown:
             unsafe io_uring_prep_shutdown(entry, descriptor, Int32(arguments.tv_nsec))

@@ -5,7 +5,7 @@ import SystemPackage
 extension CallbackRegistry {
     /// Whether the operation goes on by itself: it was interrupted, or a part of what it sends is left.
     func continues(after result: Int32, _ index: UInt32) -> Bool {
-        guard !slots[index].flags.contains(.cancelled), !core.isDraining else { return false }
+        guard !slots[index].flags.isEnding, !core.isDraining else { return false }
         if result == -EINTR {
             core.statistics.retries &+= 1
             return true
@@ -17,9 +17,11 @@ extension CallbackRegistry {
             slots[index].progress -= Int(result)
             return false
         }
-        core.statistics.shortSends &+= 1
+        // Not short: all that fits into one vector, of more pieces than that.
+        let vector = slots[index].attachment as? VectorBlock
+        if Int(result) < vector?.offered ?? .max { core.statistics.shortSends &+= 1 }
         core.statistics.bytesSent &+= UInt64(result)
-        (slots[index].attachment as? VectorBlock)?.advance(by: Int(result))
+        vector?.advance(by: Int(result))
         return true
     }
 
@@ -35,7 +37,7 @@ extension CallbackRegistry {
             let total = slots[index].progress + Int(result)
             // A part, and no more can be sent: cancelled in between, or a file that takes nothing (write(2) returned 0).
             guard total == length(index) else {
-                return failure(slots[index].flags.contains(.cancelled) || core.isDraining ? ECANCELED : EIO, index)
+                return failure(slots[index].flags.isEnding || core.isDraining ? ECANCELED : EIO, index)
             }
             core.statistics.bytesSent &+= UInt64(result)
             return .success(total)
@@ -56,12 +58,12 @@ extension CallbackRegistry {
         var errno = Errno(rawValue: number)
         let flags = slots[index].flags
         // A worker thread that is interrupted by a cancel says EINTR.
-        if flags.contains(.cancelled), errno == .interrupted { errno = .canceled }
+        if flags.isEnding, errno == .interrupted { errno = .canceled }
         if flags.contains(.timedOut), errno == .canceled { errno = .timedOut }
         let target: String? =
             switch slots[index].attachment {
             case let address as SocketAddressMemory: address.address.description
-            case let path as PathMemory: path.path
+            case let path as PathMemory: path.path.string
             default: nil
             }
         let descriptor = slots[index].descriptor >= 0 ? FileDescriptor(rawValue: slots[index].descriptor) : nil
@@ -71,8 +73,10 @@ extension CallbackRegistry {
     /// Calls a callback with its own form of the outcome. An error it throws is counted and reported.
     @inline(__always)
     func call(
-        _ callback: borrowing Callback, _ outcome: Result<Int, IOError>, kind: OperationKind, attachment: AnyObject?
+        _ callback: borrowing Callback, _ outcome: Result<Int, IOError>, kind: OperationKind,
+        attachment: consuming AnyObject? = nil
     ) {
+        var isJob = false
         do {
             switch callback {
             case .none: break
@@ -84,21 +88,28 @@ extension CallbackRegistry {
             case .count(let callback): try callback(outcome)
             case .descriptor(let callback): try callback(outcome.map { FileDescriptor(rawValue: Int32($0)) })
             case .events(let callback): try callback(outcome.map { PollEvents(rawValue: UInt32(truncatingIfNeeded: $0)) })
-            case .bytes(let callback): try call(callback, outcome, attachment)
-            case .job(let job): if case .success = outcome { try job() }
+            case .bytes(let callback): try call(callback, outcome, attachment.take())
+            case .job(let job):
+                isJob = true
+                switch outcome {
+                case .success: try job()
+                // That it was cancelled is no news; that it will not go on for another reason is, and nobody else hears it.
+                case .failure(let error): if !error.isCancelled { throw error }
+                }
             }
         } catch {
             core.statistics.errorsThrown &+= 1
-            core.report(kind == .timer ? .jobThrew(error) : .callbackThrew(error, operation: kind))
+            core.report(isJob ? .jobThrew(error) : .callbackThrew(error, operation: kind))
         }
     }
 
     private func call(
-        _ callback: (Result<Bytes, IOError>) throws -> Void, _ outcome: Result<Int, IOError>, _ attachment: AnyObject?
+        _ callback: (Result<Bytes, IOError>) throws -> Void, _ outcome: Result<Int, IOError>, _ attachment: consuming AnyObject?
     ) throws {
-        guard let buffer = attachment as? ReceiveBuffer else {
-            return try callback(outcome.map { (attachment as? OwnBuffer)?.slice($0) ?? Bytes() })
-        }
+        var attachment = consume attachment
+        if let own = attachment as? OwnBuffer { return try callback(outcome.map { own.slice($0) }) }
+        // The only reference from here on, so that the pool sees at once whether the callback has kept a slice.
+        guard let buffer = attachment.take() as? ReceiveBuffer else { return try callback(outcome.map { _ in Bytes() }) }
         // Back to the pool whether the callback throws or not; what it keeps of the buffer lives on.
         defer { core.buffers.give(buffer) }
         try callback(outcome.map { buffer.slice($0) })

@@ -1,4 +1,5 @@
 import CLiburing
+import DequeModule
 import SystemPackage
 
 /// The closure of one operation, in its own type: a closure that is stored as what the user wrote needs no wrapper, and
@@ -48,6 +49,11 @@ struct CallbackSlot: SlabElement {
         static let ended = Flags(rawValue: 16)
         /// The reactor keeps the time itself; nothing of this is in the kernel.
         static let timer = Flags(rawValue: 32)
+        /// The kernel was asked to end all that is on its descriptor. Unlike ``cancelled``, no cancel of its own was sent.
+        static let swept = Flags(rawValue: 64)
+
+        /// Whether its end was asked for, in whatever way: then it is not started again.
+        var isEnding: Bool { !isDisjoint(with: [.cancelled, .swept]) }
     }
 }
 
@@ -86,6 +92,7 @@ struct CallbackSlot: SlabElement {
         fill(&slots[index])
         let token = OperationToken(.callback, slot: index, generation: slots[index].generation)
         if core.isDraining, kind.mayWait {
+            core.ring.assertOpen()
             slots[index].flags.insert(.cancelled)
             core.deliver(token, result: -ECANCELED)
             return token
@@ -109,7 +116,7 @@ struct CallbackSlot: SlabElement {
         let callback: Callback
         let error: IOError
     }
-    private var refused: [Refused] = []
+    private var refused = Deque<Refused>()
 
     /// Queues the submission that the slot describes; for the first time, again after a signal or a short send, or to
     /// re-arm a multishot.
@@ -139,9 +146,8 @@ struct CallbackSlot: SlabElement {
     }
 
     private func deliverRefused() {
-        guard !refused.isEmpty else { return }
-        let next = refused.removeFirst()
-        call(next.callback, .failure(next.error), kind: next.error.operation, attachment: nil)
+        guard let next = refused.popFirst() else { return }
+        call(next.callback, .failure(next.error), kind: next.error.operation)
     }
 
     private func completeOnce(_ result: Int32, _ token: OperationToken) {
@@ -152,7 +158,7 @@ struct CallbackSlot: SlabElement {
         }
         let outcome = outcome(of: result, index)
         let kind = slots[index].kind
-        let attachment = slots[index].attachment
+        let attachment = slots[index].attachment.take()
         var callback = Callback.none
         swap(&callback, &slots[index].callback)
         end(index)
@@ -169,7 +175,7 @@ struct CallbackSlot: SlabElement {
         guard !completion.hasMore else { return }
         // EINTR is nobody's failure, ECONNABORTED that of a connection which is gone, not of its listener: accept(2).
         let isHarmless = completion.result == -EINTR || (kind == .accept && completion.result == -ECONNABORTED)
-        if brings || isHarmless, !slots[index].flags.contains(.cancelled), !core.isDraining {
+        if brings || isHarmless, !slots[index].flags.isEnding, !core.isDraining {
             core.statistics.multishotRestarts &+= 1
             submit(token)
         } else {
@@ -182,7 +188,7 @@ struct CallbackSlot: SlabElement {
         let kind = slots[index].kind
         var callback = Callback.none
         swap(&callback, &slots[index].callback)
-        call(callback, outcome, kind: kind, attachment: nil)
+        call(callback, outcome, kind: kind)
         slots[index].callback = callback
     }
 
@@ -233,6 +239,15 @@ struct CallbackSlot: SlabElement {
         let cancel = OperationToken(.cancel, slot: index, generation: token.generation)
         unsafe core.start(.cancel, cancel) { unsafe io_uring_prep_cancel64($0, token.rawValue, 0) }
         return true
+    }
+
+    /// Marks all operations on a descriptor as cancelled: the kernel is asked to end them. One of which it has done a part
+    /// completes with that, and must not go on with the rest.
+    func noteCancelled(on descriptor: Int32) {
+        guard descriptor >= 0 else { return }
+        for index in slots.indices where slots[index].pending > 0 && slots[index].descriptor == descriptor {
+            if slots[index].kind.mayBeCancelled { slots[index].flags.insert(.swept) }
+        }
     }
 
     /// A deadline named this slot.
@@ -300,7 +315,7 @@ struct CallbackSlot: SlabElement {
             var callback = Callback.none
             swap(&callback, &slots[index].callback)
             end(index)
-            call(callback, .success(0), kind: .timer, attachment: nil)
+            call(callback, .success(0), kind: .timer)
             return
         }
         // On the beat: a late turn skips beats, it does not shift them.
@@ -314,10 +329,14 @@ struct CallbackSlot: SlabElement {
 }
 
 extension OperationKind {
-    /// Whether the operation can wait for something outside, so that the end of a reactor must not start it.
+    /// Whether a cancel of all operations on its descriptor is meant for it.
+    var mayBeCancelled: Bool { self != .close && self != .cancel }
+
+    /// Whether the operation can wait for something outside, so that the end of a reactor must not start it. A write to a
+    /// full pipe can.
     var mayWait: Bool {
         switch self {
-        case .close, .shutdown, .cancel, .noOperation, .write, .synchronize: false
+        case .close, .shutdown, .cancel, .noOperation, .synchronize: false
         default: true
         }
     }

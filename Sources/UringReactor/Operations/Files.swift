@@ -13,7 +13,7 @@ extension Reactor {
     ) -> OperationToken {
         assertOwner()
         return registry.start(.open, on: -1, timeout: timeout, .descriptor(callback)) {
-            $0.attachment = PathMemory(path.string)
+            $0.attachment = PathMemory(path)
             $0.arguments.tv_sec = Int64(mode.rawValue | options.union(.closeOnExec).rawValue)
             $0.arguments.tv_nsec = Int64(permissions.rawValue)
         }

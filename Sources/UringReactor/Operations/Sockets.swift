@@ -54,14 +54,14 @@ extension Reactor {
     ///
     /// The bytes lie in a buffer of the reactor's; it is used again when the last slice of it is gone.
     ///
-    /// - Parameter most: the most bytes to receive, at least 1.
+    /// - Parameter most: the most bytes to receive, from 1 to 2³¹ − 1.
     @discardableResult
     public func receive(
         from socket: FileDescriptor, upTo most: Int = 16384, timeout: Duration? = nil,
         _ callback: @escaping (Result<Bytes, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        precondition(most > 0, "a receive of \(most) bytes")
+        precondition(most > 0 && most <= Int(Int32.max), "a receive of \(most) bytes")
         return registry.start(.receive, on: socket.rawValue, timeout: timeout, .bytes(callback)) {
             let size = ReceiveBuffers.Size.allCases.first { core.buffers.capacity(of: $0) >= most }
             $0.attachment = size.map { core.buffers.take($0) } ?? OwnBuffer(capacity: most)
@@ -162,12 +162,14 @@ extension Reactor {
     }
 
     /// Asks for the end of all operations on a descriptor, as ``cancel(_:)``; the callback gets their number. Those of
-    /// other rings and of other threads are not touched.
+    /// other rings and of other threads are not touched. Looks at each operation of the reactor: for once a connection,
+    /// not for each message.
     @discardableResult
     public func cancelAll(
         on descriptor: FileDescriptor, _ callback: @escaping (Result<Int, IOError>) throws -> Void = { _ in }
     ) -> OperationToken {
         assertOwner()
+        registry.noteCancelled(on: descriptor.rawValue)
         return registry.start(.cancel, on: descriptor.rawValue, timeout: nil, .count(callback)) { _ in }
     }
 }

@@ -59,7 +59,10 @@ public import SystemPackage
         let sq = unsafe ring.pointee.sq
         let cq = unsafe ring.pointee.cq
         // Each place of the index array names itself, for good; liburing's own submit would fill it in every time.
-        for place in 0..<(unsafe sq.ring_entries) { unsafe sq.array[Int(place)] = place }
+        // There is none where liburing (since 2.6) asks for IORING_SETUP_NO_SQARRAY by itself.
+        if let array = unsafe sq.array {
+            for place in 0..<(unsafe sq.ring_entries) { unsafe array[Int(place)] = place }
+        }
         return unsafe RingMemory(
             submissionHead: sq.khead, submissionTail: sq.ktail, submissionFlags: sq.kflags,
             submissions: sq.sqes, submissionEntries: sq.ring_entries,
@@ -116,15 +119,17 @@ public import SystemPackage
         defer { unsafe io_uring_queue_exit(&scratch) }
         // A timeout of zero that fires once: refused with EINVAL where the flag is unknown, ETIME where it is known.
         var span = __kernel_timespec(tv_sec: 0, tv_nsec: 1)
-        if let entry = unsafe io_uring_get_sqe(&scratch) {
-            unsafe io_uring_prep_timeout(entry, &span, 1, UInt32(RING_TIMEOUT_MULTISHOT))
-            if unsafe io_uring_submit_and_wait(&scratch, 1) == 1 {
-                var completion: UnsafeMutablePointer<io_uring_cqe>?
-                if unsafe io_uring_peek_batch_cqe(&scratch, &completion, 1) == 1, let completion = unsafe completion {
-                    capabilities.multishotTimeout = unsafe completion.pointee.res == -ETIME
-                    unsafe io_uring_cq_advance(&scratch, 1)
-                }
+        // The kernel reads it at the submit, so it must still be there then.
+        unsafe withUnsafeMutablePointer(to: &span) { span in
+            guard let entry = unsafe io_uring_get_sqe(&scratch) else { return }
+            unsafe io_uring_prep_timeout(entry, span, 1, UInt32(RING_TIMEOUT_MULTISHOT))
+            guard unsafe io_uring_submit_and_wait(&scratch, 1) == 1 else { return }
+            var completion: UnsafeMutablePointer<io_uring_cqe>?
+            guard unsafe io_uring_peek_batch_cqe(&scratch, &completion, 1) == 1, let completion = unsafe completion else {
+                return
             }
+            capabilities.multishotTimeout = unsafe completion.pointee.res == -ETIME
+            unsafe io_uring_cq_advance(&scratch, 1)
         }
         return capabilities
     }()

@@ -14,8 +14,18 @@ import DequeModule
     /// What found no place in the queue, in order. Once an entry is here all later ones follow, so order is kept.
     private var overflow = Deque<io_uring_sqe>()
     private(set) var isEnabled = false
+    private var isClosed = false
+
+    /// Ends the process once the ring is gone: what would be started could never complete.
+    @inline(__always)
+    func assertOpen() {
+        precondition(!isClosed, "An operation was started on a Reactor whose run() has returned.")
+    }
+
     /// Counts since the ring was made.
     private(set) var counters = Counters()
+    /// Told of each batch that the kernel has consumed.
+    var onSubmit: (Int) -> Void = { _ in }
 
     struct Counters {
         /// Calls of io_uring_enter(2).
@@ -28,7 +38,7 @@ import DequeModule
         var partialSubmits: UInt64 = 0
         /// Entries the kernel has consumed.
         var submitted: UInt64 = 0
-        /// Entries that found the submission queue full.
+        /// Entries that found the submission queue full, and had to wait outside of it.
         var submissionOverflows: UInt64 = 0
         /// Turns that found completions waiting outside of a full completion queue.
         var completionOverflows: UInt64 = 0
@@ -56,12 +66,15 @@ import DequeModule
         Int(tail &- (unsafe ring_load_acquire(memory.submissionHead))) + overflow.count
     }
 
-    /// Prepares an entry: `fill` sets all of it but `user_data`, through one of liburing's `io_uring_prep_…`, which
-    /// overwrites what the entry held before.
+    /// Prepares an entry: `fill` sets what is special about it, through one of liburing's `io_uring_prep_…`.
     @inline(__always)
     func prepare(userData: UInt64, _ fill: (UnsafeMutablePointer<io_uring_sqe>) -> Void) {
+        assertOpen()
         if overflow.isEmpty, hasRoom() {
             let entry = unsafe memory.submissions + Int(tail & (memory.submissionEntries &- 1))
+            // All 64 bytes: since 2.4 liburing clears in io_uring_get_sqe what the preparing functions do not set, and an
+            // entry must not inherit the flags of the one that had its place before.
+            unsafe entry.initialize(to: io_uring_sqe())
             unsafe fill(entry)
             unsafe entry.pointee.user_data = userData
             tail &+= 1
@@ -70,13 +83,13 @@ import DequeModule
             unsafe fill(&entry)
             entry.user_data = userData
             overflow.append(entry)
+            counters.submissionOverflows += 1
         }
     }
 
     private func hasRoom() -> Bool {
         let entries = unsafe memory.submissionEntries
         if tail &- (unsafe ring_load_relaxed(memory.submissionHead)) < entries { return true }
-        counters.submissionOverflows += 1
         // A full queue is best handed to the kernel right away. Before the ring runs, or while the kernel refuses, the
         // entry waits in `overflow`.
         guard isEnabled else { return false }
@@ -108,7 +121,9 @@ import DequeModule
         while true {
             fillFromOverflow()
             let last = overflow.isEmpty
-            let result = enterOnce(waitFor: wait && last ? 1 : 0, reap: last, timeout: timeout)
+            // Reaping each time: a kernel that is busy because completions wait outside of a full queue must be able to
+            // move them.
+            let result = enterOnce(waitFor: wait && last ? 1 : 0, reap: true, timeout: timeout)
             guard case .submitted(let count) = result else {
                 // What went before has been submitted; the wait or the refusal is the caller's to know.
                 return result
@@ -128,6 +143,7 @@ import DequeModule
         let status = kernel.enter(EnterRequest(submit: offered, waitFor: waitFor, reap: reap, timeout: timeout))
         if status >= 0 {
             counters.submitted += UInt64(status)
+            if status > 0 { onSubmit(Int(status)) }
             if status < offered { counters.partialSubmits += 1 }
             return .submitted(Int(status))
         }
@@ -181,6 +197,7 @@ import DequeModule
 
     /// Unmaps the queues. Nothing is in flight.
     func close() {
+        isClosed = true
         kernel.close()
     }
 }

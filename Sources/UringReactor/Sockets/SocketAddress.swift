@@ -75,6 +75,8 @@ extension SocketAddress {
     ///
     /// - Throws: ``InvalidAddress`` for anything else, names among them.
     public init(host: String, port: UInt16) throws(InvalidAddress) {
+        // Would end the text early for the functions of C.
+        guard !host.utf8.contains(0) else { throw InvalidAddress(description: "a host must not contain a zero byte") }
         var text = host
         if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
         var v4 = in_addr()
@@ -105,6 +107,7 @@ extension SocketAddress {
     ///
     /// - Throws: ``InvalidAddress`` with the resolver's reason.
     public static func resolve(host: String, port: UInt16) throws(InvalidAddress) -> [SocketAddress] {
+        guard !host.utf8.contains(0) else { throw InvalidAddress(description: "a host must not contain a zero byte") }
         if let numeric = try? SocketAddress(host: host, port: port) { return [numeric] }
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

@@ -1,0 +1,72 @@
+import CLiburing
+import Glibc
+import SystemPackage
+
+@testable import UringReactor
+
+/// Linux, with faults by script: what the real kernel does once in a blue moon, on demand.
+final class FaultyKernel: Kernel {
+    let real = IOUringKernel()
+    /// What the next enters return, without reaching the kernel: negative errnos, first to last.
+    var failures: [Int32] = []
+    /// The most entries that one enter takes.
+    var mostPerEnter = UInt32.max
+    /// In place of the real kernel's.
+    var overridden: Capabilities?
+    /// Added to the real clock; `clockStep` is added at each reading.
+    var clockOffset: UInt64 = 0
+    var clockStep: UInt64 = 0
+    /// All enters, as they were asked for.
+    private(set) var requests: [EnterRequest] = []
+    /// Whether to keep `requests`.
+    var records = false
+    /// Called before each enter that reaches the kernel.
+    var beforeEnter: (EnterRequest) -> Void = { _ in }
+    /// Fails `makeWaker` with this.
+    var wakerFailure: Errno?
+
+    init() {}
+
+    var capabilities: Capabilities { overridden ?? real.capabilities }
+
+    func open(_ request: RingRequest) throws(RingUnavailable) -> RingMemory { unsafe try real.open(request) }
+    func enable() throws(Errno) { try real.enable() }
+
+    func enter(_ request: EnterRequest) -> Int32 {
+        if records { requests.append(request) }
+        if !failures.isEmpty { return failures.removeFirst() }
+        beforeEnter(request)
+        var request = request
+        if request.submit > mostPerEnter {
+            // As Linux: who did not get all in does not wait.
+            request.submit = mostPerEnter
+            request.waitFor = 0
+        }
+        return real.enter(request)
+    }
+
+    func now() -> UInt64 {
+        clockOffset += clockStep
+        return real.now() + clockOffset
+    }
+
+    func makeWaker() throws(Errno) -> any Waker {
+        if let wakerFailure { throw wakerFailure }
+        return try real.makeWaker()
+    }
+
+    func close() { real.close() }
+    func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor { try real.socket(family) }
+    func bind(_ socket: FileDescriptor, to address: SocketAddress) throws(Errno) { try real.bind(socket, to: address) }
+    func listen(_ socket: FileDescriptor, backlog: Int) throws(Errno) { try real.listen(socket, backlog: backlog) }
+    func setOption(_ option: SocketOption, to value: Int, on socket: FileDescriptor) throws(Errno) {
+        try real.setOption(option, to: value, on: socket)
+    }
+    func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.localAddress(of: socket) }
+    func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.remoteAddress(of: socket) }
+    func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {
+        try real.shutdown(socket, direction)
+    }
+    func close(_ descriptor: FileDescriptor) { real.close(descriptor) }
+    func unlink(_ path: String) throws(Errno) { try real.unlink(path) }
+}
