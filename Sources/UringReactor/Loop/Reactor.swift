@@ -206,7 +206,10 @@ import SystemPackage
         }
         var timeout: UInt64?
         if let deadline = core.timers.next {
-            if deadline <= core.now { return ring.queued > 0 ? finish(ring.enter(wait: false)) : nil }
+            if deadline <= core.now {
+                // Timers that are due again and again must not keep the completions waiting.
+                return ring.queued > 0 || ring.needsReap() ? finish(ring.enter(wait: false)) : nil
+            }
             timeout = deadline - core.now
         }
         guard mailbox.mayWait() else { return nil }
