@@ -27,6 +27,8 @@ final class CallbackDriver: ConnectionDriver {
     /// The beginning of a line, or of an exact number of bytes, whose rest has not come: each byte is copied once.
     private var assembly: [UInt8] = []
     private var hasEnded = false
+    /// Why the connection has ended, once it has.
+    private var closeReason: CloseReason?
 
     init(_ table: ConnectionTable, onConnect: ((Result<Connection, IOError>) throws -> Void)?) {
         self.table = Unowned(table: table)
@@ -34,6 +36,7 @@ final class CallbackDriver: ConnectionDriver {
     }
 
     override var readsOnDemand: Bool { true }
+    override var isWaiting: Bool { waiting != nil }
 
     override func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
         switch event {
@@ -42,18 +45,14 @@ final class CallbackDriver: ConnectionDriver {
             onConnect = nil
             try callback?(.success(connection))
         case .received(let bytes):
-            current = bytes
+            // Something is here already only if the user turned reading on without asking for anything.
+            current = current.isEmpty ? bytes : current + bytes
             try proceed(connection)
         case .ended:
             hasEnded = true
             try proceed(connection)
         case .drained: break
-        case .timedOut:
-            guard let waiting, waiting.isTimed else { return .close }
-            self.waiting = nil
-            keepAssembly()
-            table.table.pauseReading(connection)
-            try waiting.body(.failure(IOError(.receive, .timedOut, target: "\(connection)")))
+        case .timedOut: return .close
         case .closed(let reason): try closed(reason, connection)
         }
         return .continue
@@ -64,9 +63,21 @@ final class CallbackDriver: ConnectionDriver {
         return .continue
     }
 
+    override func receiveTimedOut(_ connection: Connection) throws -> NextStep {
+        guard let waiting, waiting.isTimed else { return .continue }
+        // What is here already is had even in no time.
+        let answer = answer(to: waiting.wish, connection)
+        self.waiting = nil
+        keepAssembly()
+        table.table.pauseReading(connection)
+        try waiting.body(answer ?? .failure(IOError(.receive, .timedOut, target: "\(connection)")))
+        return .continue
+    }
+
     private func closed(_ reason: CloseReason, _ connection: Connection) throws {
         let (connect, receive, close) = (onConnect, waiting, onClose)
         (onConnect, waiting, onClose) = (nil, nil, [])
+        closeReason = reason
         // All are called, whatever one of them throws.
         var firstError: (any Error)?
         func attempt(_ body: () throws -> Void) {
@@ -86,7 +97,7 @@ final class CallbackDriver: ConnectionDriver {
             return table.table.later { try waiting.body(.failure(error)) }
         }
         self.waiting = waiting
-        if let timeout { table.table.setDeadline(connection, after: timeout) }
+        if let timeout { table.table.setReceiveDeadline(connection, after: timeout) }
         if current.isEmpty, assembly.isEmpty, !hasEnded {
             table.table.resumeReading(connection)
         } else {
@@ -95,7 +106,11 @@ final class CallbackDriver: ConnectionDriver {
         }
     }
 
-    func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) { onClose.append(callback) }
+    func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) {
+        // From within a callback that was just told of the end.
+        if let closeReason { return table.table.later { try callback(closeReason) } }
+        onClose.append(callback)
+    }
 
     // MARK: - Answering
 
@@ -106,7 +121,7 @@ final class CallbackDriver: ConnectionDriver {
             return table.table.resumeReading(connection)
         }
         self.waiting = nil
-        if waiting.isTimed { table.table.setDeadline(connection, after: nil) }
+        if waiting.isTimed { table.table.setReceiveDeadline(connection, after: nil) }
         table.table.pauseReading(connection)
         try waiting.body(answer)
     }
@@ -125,14 +140,14 @@ final class CallbackDriver: ConnectionDriver {
         case .line(let limit):
             if let end = current.firstIndex(of: UInt8(ascii: "\n")) {
                 let length = assembly.count + end
+                let last = end > 0 ? current[end - 1] : assembly.last
+                let ending = last == UInt8(ascii: "\r") ? 2 : 1
+                guard length + 1 - ending <= limit else { return .failure(tooLong(connection)) }
                 joinAssembly()
-                let line = take(length + 1).dropLast()
-                let text = line.count > 0 && line[line.count - 1] == UInt8(ascii: "\r") ? line.dropLast() : line
-                guard text.count <= limit else { return .failure(tooLong(connection)) }
-                return .success(text)
+                return .success(take(length + 1).dropLast(ending))
             }
             // A carriage return may be the first half of the ending.
-            guard assembly.count + current.count <= limit + 1 else { return .failure(tooLong(connection)) }
+            guard assembly.count + current.count - 1 <= limit else { return .failure(tooLong(connection)) }
         }
         if hasEnded {
             keepAssembly()

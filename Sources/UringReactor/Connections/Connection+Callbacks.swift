@@ -35,12 +35,14 @@ extension Connection {
     }
 
     /// Receives one line, without its LF or CRLF, or nil when the peer has ended its sending. The end in the middle of a
-    /// line is an error, `ENODATA`, and so is a line longer than `limit`, `EMSGSIZE`.
+    /// line is an error, `ENODATA`, and so is a line longer than `limit`, `EMSGSIZE`; what did come can then be had with
+    /// ``receive(upTo:timeout:_:)``.
     ///
     /// - Parameter limit: the most bytes of a line, without its ending; memory is taken for no more.
     public func receiveLine(
         limit: Int = 65536, timeout: Duration? = nil, _ callback: @escaping (Result<Bytes?, IOError>) throws -> Void
     ) {
+        precondition(limit >= 0, "a line of \(limit) bytes")
         receive(.line(limit: limit), timeout, callback)
     }
 

@@ -32,7 +32,8 @@ public enum ConnectionEvent: Sendable {
     /// Bytes have come, at least one. They share a buffer of the reactor's; keep them as long as you like, copy what you
     /// keep for very long.
     case received(Bytes)
-    /// The peer has ended its sending; we may go on with ours. Answer ``NextStep/close`` if there is nothing to add.
+    /// The peer has ended its sending; we may go on with ours, unless that has ended too: then `closed` follows. Answer
+    /// ``NextStep/close`` if there is nothing to add.
     case ended
     /// What was waiting to be sent has fallen to the low watermark, after it had risen above the high one.
     case drained
@@ -57,14 +58,14 @@ public enum NextStep: Sendable, Hashable {
 /// handlers of many types at the cost of one indirect call.
 @usableFromInline
 class ConnectionDriver {
-    /// The server it came from, to be told when it ends.
-    var group: ConnectionGroup?
-
     @usableFromInline
     init() {}
 
     /// Whether bytes are received only while somebody waits for them.
     var readsOnDemand: Bool { false }
+
+    /// Of those: whether somebody waits right now.
+    var isWaiting: Bool { false }
 
     @usableFromInline
     func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
@@ -73,6 +74,9 @@ class ConnectionDriver {
 
     /// Something the driver asked for with ``ConnectionTable/makeReady(_:)`` is due.
     func resume(_ connection: Connection) throws -> NextStep { .continue }
+
+    /// The time set by ``ConnectionTable/setReceiveDeadline(_:after:)`` is up.
+    func receiveTimedOut(_ connection: Connection) throws -> NextStep { .continue }
 }
 
 /// The driver of a ``ConnectionHandler``, which is specialized where the handler's type is known.

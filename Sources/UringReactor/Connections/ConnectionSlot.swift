@@ -13,6 +13,8 @@ struct ConnectionSlot: SlabElement {
     var options = ConnectionTimes()
     /// When the handler wants to hear of it, or when a connect, a flush or a linger must be over; 0 for never.
     var deadline: UInt64 = 0
+    /// When the receive that a callback waits for times out; 0 for never. Not the deadline, which is the user's own.
+    var receiveDeadline: UInt64 = 0
     /// When something was last received or sent.
     var lastActivity: UInt64 = 0
     /// The deadline of the earliest entry of the timer queue that names this slot; 0 for none.
@@ -51,7 +53,6 @@ struct ConnectionSlot: SlabElement {
         static let shutdownRequested = Flags(rawValue: 128)
         /// More than the high watermark was waiting.
         static let backlogged = Flags(rawValue: 256)
-        static let isStream = Flags(rawValue: 512)
     }
 }
 

@@ -1,5 +1,5 @@
 /// Where a connection is in its life.
-enum ConnectionState: UInt8 {
+enum ConnectionState: UInt8, CaseIterable {
     /// No connection has this slot.
     case vacant
     /// connect(2) is in flight.
@@ -22,7 +22,7 @@ enum ConnectionState: UInt8 {
 }
 
 /// What moves a connection from one state to another.
-enum LifecycleEvent: UInt8 {
+enum LifecycleEvent: UInt8, CaseIterable {
     /// A slot was given to an accepted socket, or a connect succeeded.
     case opened
     /// A connect was started.
@@ -46,10 +46,14 @@ enum LifecycleEvent: UInt8 {
 extension ConnectionState {
     /// The one place where the state of a connection changes. A pair that cannot happen is a bug of ours, and traps.
     mutating func move(_ event: LifecycleEvent) {
-        self = next(after: event)
+        guard let next = next(after: event) else {
+            fatalError("UringReactor: a connection that is \(self) cannot handle the event \(event)")
+        }
+        self = next
     }
 
-    private func next(after event: LifecycleEvent) -> ConnectionState {
+    /// The state after an event, or nil for a pair that cannot happen.
+    func next(after event: LifecycleEvent) -> ConnectionState? {
         switch (self, event) {
         case (.vacant, .connectStarted): .connecting
         case (.vacant, .opened), (.connecting, .opened): .open
@@ -86,7 +90,7 @@ extension ConnectionState {
 
         case (.vacant, _), (.connecting, _), (.open, _), (.peerEnded, _), (.sendingEnded, _), (.flushing, _),
             (.lingering, _), (.closing, _), (.closed, _):
-            fatalError("UringReactor: a connection that is \(self) cannot handle the event \(event)")
+            nil
         }
     }
 

@@ -32,7 +32,7 @@ extension ConnectionTable {
         } else if slots[index].queue.isEmpty, !slots[index].flags.contains(.sending) {
             finishSending(index)
         } else {
-            slots[index].deadline = core.now &+ slots[index].options.flush
+            slots[index].deadline = core.deadline(nanoseconds: slots[index].options.flush)
             schedule(index)
             receive(index)
         }
@@ -51,7 +51,7 @@ extension ConnectionTable {
 
     private func linger(_ index: UInt32) {
         if slots[index].flags.contains(.peerEnded) { return end(index, .closed) }
-        slots[index].deadline = core.now &+ slots[index].options.linger
+        slots[index].deadline = core.deadline(nanoseconds: slots[index].options.linger)
         schedule(index)
         receive(index)
     }
@@ -65,7 +65,8 @@ extension ConnectionTable {
     func end(_ index: UInt32, _ reason: CloseReason, by event: LifecycleEvent = .aborted) {
         let before = slots[index].state
         guard before != .vacant, before != .closing, before != .closed else { return }
-        if slots[index].reason == nil { slots[index].reason = reason }
+        // The first reason counts, unless it was to end politely and that has failed: then something queued was not sent.
+        if slots[index].reason == nil || before == .flushing && event == .aborted { slots[index].reason = reason }
         slots[index].state.move(event)
         slots[index].deadline = 0
         slots[index].held = Bytes()

@@ -22,6 +22,9 @@ extension ConnectionTable {
     /// A buffer with enough room: the last one, as long as a quarter of it is left, so that small messages share one.
     private func bufferForReceive(_ index: UInt32) -> ReceiveBuffer {
         let size = slots[index].bufferSize
+        // If nobody kept a slice, as a rule, the receive begins at the start of a warm buffer. Decided here and nowhere else:
+        // once a receive is prepared, where it goes must not change.
+        ReceiveBuffers.resetIfUnused(&slots[index].receiveBuffer)
         if let buffer = slots[index].receiveBuffer {
             if buffer.room >= core.buffers.capacity(of: size) / 4, buffer.capacity >= core.buffers.capacity(of: size) {
                 return buffer
@@ -40,8 +43,6 @@ extension ConnectionTable {
         guard slots[index].state != .closing else { return joinIfAlone(index) }
         if result > 0 {
             received(index, Int(result))
-            // Nobody kept a slice, as a rule: the next receive begins at the start of a warm buffer.
-            ReceiveBuffers.resetIfUnused(&slots[index].receiveBuffer)
         } else if result == 0 {
             slots[index].flags.insert(.peerEnded)
             peerEnded(index)
@@ -98,7 +99,9 @@ extension ConnectionTable {
             if slots[index].flags.contains(.paused) {
                 slots[index].flags.insert(.holdsEnd)
             } else {
+                // Who still receives hears of the end as such, before the connection's own.
                 end(index, .bothEnded, by: .peerEnded)
+                deliver(.ended, to: index)
             }
         case .flushing: slots[index].state.move(.peerEnded)
         case .lingering: end(index, .closed, by: .peerEnded)

@@ -65,9 +65,10 @@ extension ConnectionTable {
         let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_WAITALL)
         if slots[index].queue.count == 1 {
             let (bytes, done) = (slots[index].queue.first.bytes, slots[index].queue.sentOfFirst)
-            slots[index].offered = bytes.count - done
+            let length = min(bytes.count - done, ConnectionTable.mostPerSend)
+            slots[index].offered = length
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, bytes.count - done, flags)
+                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, flags)
             }
         } else {
             let vector = takeVector(for: slots[index].queue.count)
@@ -79,6 +80,9 @@ extension ConnectionTable {
             }
         }
     }
+
+    /// The length of a submission has 32 bits, its result 31, and the kernel cuts at 2 GiB less a page.
+    private static let mostPerSend = 1 << 30
 
     private func noteWrite(_ index: UInt32) {
         let last = slots[index].lastWrite
@@ -103,12 +107,13 @@ extension ConnectionTable {
             sendFailed(index, Errno(rawValue: -result))
         }
         guard slots[index].state != .closing else { return joinIfAlone(index) }
+        // First, so that what the handler adds goes out with the rest.
+        tellDrained(index)
         if !slots[index].queue.isEmpty {
             startSend(index)
         } else if slots[index].state.sends {
             isFlushed(index)
         }
-        tellDrained(index)
     }
 
     private func sent(_ index: UInt32, _ count: Int) {
@@ -116,7 +121,9 @@ extension ConnectionTable {
         if count < slots[index].offered { core.statistics.shortSends &+= 1 }
         slots[index].lastActivity = core.now
         slots[index].queue.advance(by: count)
-        while let piece = slots[index].queue.popSent() {
+        // No more than there are now: what a callback adds, if only an empty piece, is for a later turn.
+        for _ in 0..<slots[index].queue.count {
+            guard let piece = slots[index].queue.popSent() else { return }
             if let callback = piece.callback { call(index, callback, .success(piece.bytes.count)) }
         }
     }
@@ -124,16 +131,15 @@ extension ConnectionTable {
     private func sendFailed(_ index: UInt32, _ errno: Errno) {
         let error = IOError(.send, errno, descriptor: FileDescriptor(rawValue: slots[index].descriptor))
         let reason = CloseReason(error)
-        // The peer has closed, but what it said last may still be there to be read.
-        let mayRead = slots[index].flags.contains(.receiving)
-            || slots[index].driver?.use { $0.readsOnDemand } == true
-        if errno == .brokenPipe, slots[index].state == .open, mayRead {
-            slots[index].reason = reason
-            slots[index].state.move(.sendingEnded)
-            failQueue(index, error)
-        } else {
-            end(index, reason)
-        }
+        // The peer is gone, but what it said last may still be there to be read.
+        guard reason == .brokenPipe || reason == .reset, slots[index].state == .open else { return end(index, reason) }
+        let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } == true
+        guard slots[index].flags.contains(.receiving) || readsOnDemand else { return end(index, reason) }
+        slots[index].reason = reason
+        slots[index].state.move(.sendingEnded)
+        failQueue(index, error)
+        // The callbacks had their chance to ask for it. Where nobody does, nobody would ever hear of the end.
+        if readsOnDemand, slots[index].driver?.use({ $0.isWaiting }) != true { end(index, reason) }
     }
 
     /// The queue is empty and nothing is in flight.

@@ -29,8 +29,11 @@ final class ConnectionTable {
     }
 
     deinit {
-        // Only a reactor that never ran still has connections.
-        for index in slots.indices { slots[index].driver?.release() }
+        // Only a reactor that never ran still has connections; nothing of them is in the kernel.
+        for index in slots.indices where slots[index].state != .vacant {
+            slots[index].driver?.release()
+            if slots[index].descriptor >= 0 { core.kernel.close(FileDescriptor(rawValue: slots[index].descriptor)) }
+        }
     }
 
     /// Connections that are not yet closed.
@@ -264,6 +267,13 @@ final class ConnectionTable {
         schedule(index)
     }
 
+    /// Has the driver told when a receive has waited for so long; nil for never.
+    func setReceiveDeadline(_ connection: Connection, after delay: Duration?) {
+        guard let index = index(of: connection), slots[index].state.isLive else { return }
+        slots[index].receiveDeadline = delay.map { core.deadline(after: $0) } ?? 0
+        schedule(index)
+    }
+
     /// Sees to it that the timer queue has an entry no later than what comes first.
     func schedule(_ index: UInt32) {
         let due = nextDeadline(index)
@@ -273,17 +283,27 @@ final class ConnectionTable {
     }
 
     private func nextDeadline(_ index: UInt32) -> UInt64 {
-        let deadline = slots[index].deadline
-        guard slots[index].options.idle > 0, slots[index].state.isLive else { return deadline }
+        // The end of time stands for never.
+        func orNever(_ time: UInt64) -> UInt64 { time == 0 ? .max : time }
+        var due = orNever(slots[index].deadline)
+        if slots[index].state.isLive {
+            due = min(due, orNever(slots[index].receiveDeadline), orNever(idleDeadline(index)))
+        }
+        return due == .max ? 0 : due
+    }
+
+    private func idleDeadline(_ index: UInt32) -> UInt64 {
+        guard slots[index].options.idle > 0 else { return 0 }
         let (idle, overflow) = slots[index].lastActivity.addingReportingOverflow(slots[index].options.idle)
-        guard !overflow else { return deadline }
-        return deadline == 0 ? idle : min(deadline, idle)
+        return overflow ? 0 : idle
     }
 
     /// An entry of the timer queue is due. It may have been made for a deadline that has moved since.
     func timeIsUp(_ token: OperationToken) {
         let index = token.slot
-        guard isTimed(token) else { return }
+        // An entry that an earlier one has overtaken is nobody's any more. Taken for a live one it would be entered again
+        // each time it is due, and with each deadline that is set there would be one more.
+        guard isTimed(token), slots[index].timerAt <= core.now else { return }
         slots[index].timerAt = 0
         defer { if slots[index].state != .vacant { schedule(index) } }
         let due = nextDeadline(index)
@@ -295,20 +315,23 @@ final class ConnectionTable {
             end(index, .connectFailed(IOError(.connect, .timedOut, target: target)))
         case .flushing:
             slots[index].deadline = 0
-            slots[index].reason = .closeTimedOut
             end(index, .closeTimedOut)
         case .lingering:
             // All was sent; that the peer did not end its side is its own affair.
             slots[index].deadline = 0
             end(index, .closed)
         case .open, .peerEnded, .sendingEnded:
-            let isIdle = due != slots[index].deadline
-            if isIdle {
-                slots[index].lastActivity = core.now
-            } else {
+            if due == slots[index].receiveDeadline {
+                slots[index].receiveDeadline = 0
+                guard let driver = slots[index].driver else { return }
+                perform(index) { try driver.use { try $0.receiveTimedOut(handle(index)) } }
+            } else if due == slots[index].deadline {
                 slots[index].deadline = 0
+                deliver(.timedOut, to: index, closingWith: .deadline)
+            } else {
+                slots[index].lastActivity = core.now
+                deliver(.timedOut, to: index, closingWith: .idle)
             }
-            deliver(.timedOut, to: index, closingWith: isIdle ? .idle : .deadline)
         case .vacant, .closing, .closed:
             slots[index].deadline = 0
         }

@@ -42,8 +42,10 @@ import Histogram
 
     /// `duration` from now, or the end of time. By the clock itself: ``now`` is as old as the turn, or, before the reactor
     /// runs, as the reactor, and nothing must end too early.
-    func deadline(after duration: Duration) -> UInt64 {
-        let (deadline, overflow) = kernel.now().addingReportingOverflow(duration.nanoseconds)
+    func deadline(after duration: Duration) -> UInt64 { deadline(nanoseconds: duration.nanoseconds) }
+
+    func deadline(nanoseconds: UInt64) -> UInt64 {
+        let (deadline, overflow) = kernel.now().addingReportingOverflow(nanoseconds)
         return overflow ? .max : deadline
     }
 
