@@ -14,7 +14,8 @@ public struct BatchingPolicy: Sendable, Hashable {
     public static let turn = BatchingPolicy(form: .turn)
 
     /// Submits as soon as `operations` are queued, in the middle of a turn if need be; what is left is submitted, and
-    /// waited for, after a turn in which nothing completed.
+    /// waited for, after a turn in which nothing completed. Fewer and larger batches than ``turn`` under a trickle of
+    /// completions, smaller ones under a flood.
     ///
     /// - Parameter operations: at least 1. Batches of 16 to 64 take nearly all there is to gain.
     public static func threshold(_ operations: Int) -> BatchingPolicy {

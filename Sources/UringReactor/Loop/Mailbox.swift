@@ -9,7 +9,10 @@ final class Mailbox: Sendable {
     }
 
     private struct Contents {
-        var jobs: [Job] = []
+        /// Nil where a job was cancelled.
+        var jobs: [Job?] = []
+        /// The number of the first of `jobs`; the others follow without a gap.
+        var firstNumber: UInt64 = 0
         var isClosed = false
     }
 
@@ -25,17 +28,27 @@ final class Mailbox: Sendable {
         self.waker = waker
     }
 
-    /// Adds a job. False if the reactor has ended and will not run it.
-    func post(_ job: Job) -> Bool {
+    /// Adds a job and returns its number, or nil if the reactor has ended and will not run it.
+    func post(_ job: Job) -> UInt64? {
         contents.withLock { contents in
-            guard !contents.isClosed else { return false }
+            guard !contents.isClosed else { return nil }
             contents.jobs.append(job)
             // Sequentially consistent, as in `mayWait`: either we see that the reactor sleeps, or it sees the job.
             hasJobs.store(true, ordering: .sequentiallyConsistent)
             // Inside of the lock: `close` must not close the descriptor under our feet.
             if isSleeping.exchange(false, ordering: .sequentiallyConsistent) { waker.wake() }
-            return true
+            return contents.firstNumber + UInt64(contents.jobs.count) - 1
         }
+    }
+
+    /// Takes a job back; false if the reactor has taken it, or it was cancelled before.
+    func cancel(_ number: UInt64) -> Bool {
+        // Released outside of the lock: what a job has captured may post when it goes.
+        let job: Job? = contents.withLock { contents in
+            guard number >= contents.firstNumber, number - contents.firstNumber < contents.jobs.count else { return nil }
+            return contents.jobs[Int(number - contents.firstNumber)].take()
+        }
+        return job != nil
     }
 
     // MARK: - For the reactor's thread
@@ -44,16 +57,17 @@ final class Mailbox: Sendable {
     var hasWork: Bool { hasJobs.load(ordering: .relaxed) }
 
     /// All jobs so far, in the order of their posts.
-    func takeAll() -> [Job] {
+    func takeAll() -> [Job?] {
         contents.withLock { contents in
             hasJobs.store(false, ordering: .relaxed)
             return exchangeJobs(&contents)
         }
     }
 
-    private func exchangeJobs(_ contents: inout Contents) -> [Job] {
-        var jobs: [Job] = []
+    private func exchangeJobs(_ contents: inout Contents) -> [Job?] {
+        var jobs: [Job?] = []
         swap(&jobs, &contents.jobs)
+        contents.firstNumber += UInt64(jobs.count)
         return jobs
     }
 

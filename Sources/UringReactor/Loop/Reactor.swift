@@ -42,6 +42,8 @@ import SystemPackage
     private var phase = Phase.new
     private var stopRequested = false
     private var wakePollIsArmed = false
+    /// Completions of the kernel's that the last turn has handled.
+    private var completedInTurn = 0
     /// The thread that may use the reactor; see ``assertOwner()``.
     private var owner: UInt
 
@@ -186,6 +188,7 @@ import SystemPackage
             handled += 1
             dispatch(completion)
         }
+        completedInTurn = handled
         if handled > 0 {
             core.statistics.completed &+= UInt64(handled)
             core.statistics.completionsPerTurn.record(UInt64(handled))
@@ -198,22 +201,17 @@ import SystemPackage
         let ring = core.ring
         let needsReap = ring.needsReap()
         core.readClock()
-        if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || mustDecide(mode) {
-            // Under a threshold what is queued waits for more, as long as something completes.
-            let isDue = core.batching.form == .turn || ring.completionsReady == 0
-            guard needsReap || isDue && ring.queued > 0 else { return nil }
-            return finish(ring.enter(wait: false))
+        if core.batching.form != .turn, completedInTurn > 0 {
+            // Under a threshold what is queued waits for more as long as something completes.
+            return needsReap ? finish(ring.reap()) : nil
         }
-        var timeout: UInt64?
-        if let deadline = core.timers.next {
-            if deadline <= core.now {
-                // Timers that are due again and again must not keep the completions waiting.
-                return ring.queued > 0 || ring.needsReap() ? finish(ring.enter(wait: false)) : nil
-            }
-            timeout = deadline - core.now
+        let due = core.timers.next
+        if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || due ?? .max <= core.now || mustDecide(mode) {
+            // Reaping too: timers that are due again and again must not keep the completions waiting.
+            return ring.queued > 0 || needsReap ? finish(ring.enter(wait: false)) : nil
         }
         guard mailbox.mayWait() else { return nil }
-        let result = ring.enter(wait: true, timeout: timeout)
+        let result = ring.enter(wait: true, timeout: due.map { $0 - core.now })
         mailbox.wokeUp()
         return finish(result)
     }
@@ -264,7 +262,7 @@ import SystemPackage
     }
 
     private func runPosted() {
-        for job in mailbox.takeAll() { perform(job.body) }
+        for case let job? in mailbox.takeAll() { perform(job.body) }
     }
 
     private func perform(_ job: () throws -> Void) {
@@ -359,14 +357,26 @@ public struct ReactorHandle: Sendable {
     /// Runs `job` on the reactor's thread, in the order of the posts of this thread. Wakes the reactor if it waits; posts
     /// that come while it is awake, or about to wake, cost no system call.
     ///
-    /// - Returns: false if the reactor has ended; the job is then not run.
+    /// - Returns: what can cancel the job, or nil if the reactor has ended and the job will not run.
     @discardableResult
-    public func post(_ job: @escaping @Sendable () throws -> Void) -> Bool {
-        mailbox.post(Mailbox.Job(body: job))
+    public func post(_ job: @escaping @Sendable () throws -> Void) -> PostedJob? {
+        mailbox.post(Mailbox.Job(body: job)).map { PostedJob(mailbox: mailbox, number: $0) }
     }
 
     /// ``Reactor/stop()`` from any thread.
     public func stop() {
         post { Reactor.current?.stop() }
     }
+}
+
+/// A job that was posted to a reactor. From any thread.
+public struct PostedJob: Sendable {
+    let mailbox: Mailbox
+    let number: UInt64
+
+    /// Takes the job back.
+    ///
+    /// - Returns: true if it will never run; false if the reactor has taken it up already, or it was cancelled before.
+    @discardableResult
+    public func cancel() -> Bool { mailbox.cancel(number) }
 }

@@ -134,10 +134,17 @@ import DequeModule
         }
     }
 
+    /// Has the kernel deliver what it keeps back, and submits nothing.
+    func reap() -> EnterResult { enter(offering: 0, waitFor: 0, reap: true, timeout: nil) }
+
     @discardableResult
     private func enterOnce(waitFor: UInt32, reap: Bool, timeout: UInt64?) -> EnterResult {
         let offered = tail &- (unsafe ring_load_acquire(memory.submissionHead))
         unsafe ring_store_release(memory.submissionTail, tail)
+        return enter(offering: offered, waitFor: waitFor, reap: reap, timeout: timeout)
+    }
+
+    private func enter(offering offered: UInt32, waitFor: UInt32, reap: Bool, timeout: UInt64?) -> EnterResult {
         counters.enters += 1
         if waitFor > 0 { counters.waits += 1 }
         let status = kernel.enter(EnterRequest(submit: offered, waitFor: waitFor, reap: reap, timeout: timeout))

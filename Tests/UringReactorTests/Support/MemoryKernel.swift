@@ -94,10 +94,10 @@ import SystemPackage
     }
 
     private func complete(_ user: UInt64, _ result: Int32) {
-        var completion = unsafe io_uring_cqe()
-        unsafe completion.user_data = user
-        unsafe completion.res = result
-        unsafe waiting.append(completion)
+        var completion = io_uring_cqe()
+        completion.user_data = user
+        completion.res = result
+        waiting.append(completion)
         if waiting.count == 1 || self[.flags] == 0 { post() }
     }
 

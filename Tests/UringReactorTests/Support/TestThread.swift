@@ -22,7 +22,7 @@ final class TestThread: Sendable {
         self.thread = thread
     }
 
-    func join() { unsafe pthread_join(thread, nil) }
+    func join() { pthread_join(thread, nil) }
 }
 
 /// Carries what is not Sendable to another thread, by a test that knows that it is used on one at a time.
