@@ -448,6 +448,24 @@ import UringReactor
         }
     }
 
+    @Test func anOverflowKeepsItsOrder() throws {
+        try compare(entries: 4, completions: 4) { ring in
+            var log: [String] = []
+            for number in UInt64(1)...4 { ring.nop(number) }
+            ring.enter()
+            ring.nop(5)
+            ring.enter()
+            log.append("overflow \(ring.hasOverflow) \(ring.completions().map(\.userData))")
+            // There is room now, but not for one that comes after those that wait.
+            ring.nop(6)
+            ring.enter(reap: false)
+            log.append("not reaped \(ring.hasOverflow) \(ring.completions().map(\.userData))")
+            ring.enter()
+            log.append("reaped \(ring.hasOverflow) \(ring.completions().map(\.userData))")
+            return log
+        }
+    }
+
     // MARK: - poll
 
     @Test func wakeUps() throws {

@@ -11,8 +11,15 @@ import Histogram
     /// Called with what has no callback to go to.
     let report: (ReactorReport) -> Void
     var timers = TimerQueue()
-    /// Counts of the loop's own; the ring's are merged in when somebody asks.
-    var statistics = Statistics()
+    /// Counts of the loop's own; the ring's are merged in when somebody asks. At an address of its own: several of them
+    /// are raised for each operation, and access to a property of a class would be checked each time for overlapping.
+    var statistics: Statistics {
+        @inline(__always)
+        _read { yield unsafe counts.pointee }
+        @inline(__always)
+        _modify { yield unsafe &counts.pointee }
+    }
+    private let counts: UnsafeMutablePointer<Statistics>
     /// Completions that did not come from the kernel: refused operations, connections with something to do.
     private var ready = Deque<Completion>()
     /// The kernel's clock, read once a turn.
@@ -26,6 +33,8 @@ import Histogram
 
     init(ring: Ring, configuration: ReactorConfiguration) {
         self.ring = ring
+        unsafe counts = .allocate(capacity: 1)
+        unsafe counts.initialize(to: Statistics())
         kernel = ring.kernel
         batching = configuration.batching
         buffers = ReceiveBuffers(baseSize: configuration.receiveBufferSize)
@@ -36,6 +45,11 @@ import Histogram
         case .threshold(let operations): threshold = operations
         }
         ring.onSubmit = { [unowned self] in statistics.operationsPerEnter.record(UInt64($0)) }
+    }
+
+    deinit {
+        unsafe counts.deinitialize(count: 1)
+        unsafe counts.deallocate()
     }
 
     func readClock() { now = kernel.now() }
