@@ -35,7 +35,7 @@ let package = Package(
         ),
         .target(
             name: "ReactorTesting",
-            dependencies: ["UringReactor", "CLiburing"],
+            dependencies: ["UringReactor", "CLiburing", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict
         ),
         .target(name: "PubSub", dependencies: ["UringReactor"], swiftSettings: strict),
@@ -54,6 +54,9 @@ let package = Package(
         .testTarget(
             name: "UringReactorTests", dependencies: ["UringReactor", "CLiburing", "CTestSupport"], swiftSettings: strict),
         .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
+        .testTarget(
+            name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "CLiburing"],
+            swiftSettings: strict),
         .testTarget(
             name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor"], swiftSettings: strict),
     ]

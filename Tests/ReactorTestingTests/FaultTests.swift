@@ -118,7 +118,9 @@ import UringReactor
     // MARK: - Drawn from the seed
 
     /// Several connections that send, receive and cancel, whatever goes wrong. Checks that each stream arrives in order.
-    private func run(seed: UInt64, plan: FaultPlan, clients: Int = 3) throws -> (trace: String, faults: Int, ends: [String]) {
+    private func run(
+        seed: UInt64, plan: FaultPlan, clients: Int = 3
+    ) throws -> (trace: String, faults: Int, ends: [String]) {
         var configuration = SimulatedKernel.Configuration()
         configuration.faults = plan
         configuration.ringIndexStart = seed % 2 == 0 ? 0 : .max - 20
@@ -146,7 +148,9 @@ import UringReactor
         }
         var connections: [Connection] = []
         var ends: [String] = []
-        func receive(_ index: Int) { ring.receive(UInt64(100 + index), connections[index].socket, connections[index].sink) }
+        func receive(_ index: Int) {
+            ring.receive(UInt64(100 + index), connections[index].socket, connections[index].sink)
+        }
         func send(_ index: Int) {
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: source.memory[connections[index].sent...])
             unsafe ring.send(UInt64(200 + index), connections[index].socket, TestRing.Buffer(memory: rest))

@@ -84,10 +84,7 @@ import UringReactor
             #expect(kernel.inFlightCount == 0, "seed \(seed)")
         }
         #expect(complete > 100)
-        // The library's drain does not wait for its own cancellation of everything, if that is late.
-        withKnownIssue(isIntermittent: true) {
-            #expect(violations.isEmpty)
-        }
-        #expect(violations.allSatisfy { $0.contains("closed over 1 operations") && $0.contains("async_cancel fd -1") })
+        // A drain that does not wait for its own cancel of everything is caught here, at seed 26 among others.
+        #expect(violations.isEmpty)
     }
 }

@@ -249,7 +249,8 @@ enum SockaddrBytes {
         case .ipv6:
             let port = address.port ?? 0
             // Only ::1 is needed.
-            return [10, 0, UInt8(port >> 8), UInt8(port & 255), 0, 0, 0, 0] + [UInt8](repeating: 0, count: 15) + [1, 0, 0, 0, 0]
+            let head = [10, 0, UInt8(port >> 8), UInt8(port & 255), 0, 0, 0, 0]
+            return head + [UInt8](repeating: 0, count: 15) + [1, 0, 0, 0, 0]
         case .unix: return [1, 0] + Array((address.path ?? "").utf8) + [0]
         }
     }

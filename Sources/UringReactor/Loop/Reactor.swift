@@ -42,6 +42,8 @@ import SystemPackage
     private var phase = Phase.new
     private var stopRequested = false
     private var wakePollIsArmed = false
+    /// The cancel of everything, at the end, is in flight.
+    private var sweepIsInFlight = false
     /// Completions of the kernel's that the last turn has handled.
     private var completedInTurn = 0
     /// The thread that may use the reactor; see ``assertOwner()``.
@@ -256,7 +258,9 @@ import SystemPackage
             connections.complete(completion, token)
         case .cancel: registry.completeCancel(token)
         case .wakeUp: completeWakePoll(completion)
-        case .unattended: core.statistics.completedByKind[.cancel] &+= 1
+        case .sweep:
+            core.statistics.completedByKind[.cancel] &+= 1
+            sweepIsInFlight = false
         case nil: core.statistics.staleCompletions &+= 1
         }
     }
@@ -316,7 +320,8 @@ import SystemPackage
         connections.closeAll(.reactorStopped)
         registry.cancelTimers()
         registry.noteEverythingCancelled()
-        let token = OperationToken(.unattended, slot: 0, generation: 0)
+        sweepIsInFlight = true
+        let token = OperationToken(.sweep, slot: 0, generation: 0)
         // Ends all that the kernel has, and all that is queued before this (Linux 5.19).
         let everything = UInt32(IORING_ASYNC_CANCEL_ANY) | UInt32(IORING_ASYNC_CANCEL_ALL)
         unsafe core.start(.cancel, token) { unsafe io_uring_prep_cancel64($0, 0, Int32(everything)) }
@@ -324,8 +329,8 @@ import SystemPackage
 
     /// Nothing is in flight, and nobody can hand in more.
     private var hasDrained: Bool {
-        registry.count == 0 && connections.count == 0 && !wakePollIsArmed && !core.hasReady && core.ring.queued == 0
-            && mailbox.close()
+        registry.count == 0 && connections.count == 0 && !wakePollIsArmed && !sweepIsInFlight && !core.hasReady
+            && core.ring.queued == 0 && mailbox.close()
     }
 
     // MARK: - Threads and signals

@@ -12,8 +12,8 @@ public struct OperationToken: Sendable, Hashable {
         case callback = 1
         /// The cancel request of a slot of the registry.
         case cancel
-        /// A request whose result nobody waits for.
-        case unattended
+        /// The cancel of everything that is in flight, when a reactor ends.
+        case sweep
         /// The poll of the reactor's waker.
         case wakeUp
         /// What a connection does: its slot is one of the ``ConnectionTable``.

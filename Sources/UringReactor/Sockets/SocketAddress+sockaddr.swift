@@ -20,8 +20,11 @@ extension SocketAddress.InlineBytes16 {
 }
 
 extension SocketAddress {
+    /// The address of a Unix socket that has none, such as the connecting end of a connection: unix(7).
+    package static let unnamed = SocketAddress(storage: .unix(path: ""))
+
     /// What the kernel wrote, or nil for a family that is not ours.
-    init?(_ address: UnsafePointer<sockaddr>?, length: Int) {
+    package init?(_ address: UnsafePointer<sockaddr>?, length: Int) {
         guard let address = unsafe address, length >= MemoryLayout<sa_family_t>.size else { return nil }
         let raw = unsafe UnsafeRawPointer(address)
         switch Int32(unsafe address.pointee.sa_family) {
@@ -42,7 +45,7 @@ extension SocketAddress {
     }
 
     /// Calls `body` with the address as the kernel wants it.
-    func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe withUnsafeTemporaryAllocation(
             byteCount: MemoryLayout<sockaddr_storage>.size, alignment: MemoryLayout<sockaddr_storage>.alignment
         ) { memory in

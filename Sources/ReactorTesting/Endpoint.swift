@@ -1,0 +1,297 @@
+import Glibc
+
+/// The bytes under way in one direction of a connection: what lies in the sender's and in the receiver's socket buffer.
+struct ByteStream {
+    private var bytes: [UInt8] = []
+    private var head = 0
+    var capacity: Int
+
+    init(capacity: Int) {
+        self.capacity = capacity
+    }
+
+    var count: Int { bytes.count - head }
+    var room: Int { max(0, capacity - count) }
+
+    /// Linux calls a full socket writable again only when a third of its buffer is free: `sk_stream_is_writeable`.
+    var isWritable: Bool { room * 3 >= capacity && room > 0 }
+
+    mutating func append(_ source: some Sequence<UInt8>) {
+        bytes.append(contentsOf: source)
+    }
+
+    /// The first `length` bytes, left where they are.
+    func peek(_ length: Int) -> ArraySlice<UInt8> {
+        bytes[head..<head + min(length, count)]
+    }
+
+    mutating func removeFirst(_ length: Int) {
+        head += length
+        precondition(head <= bytes.count, "removed \(length) bytes too many")
+        // Moved together now and then, so that the cost stays in proportion to the bytes.
+        if head > 4096, head > bytes.count / 2 {
+            bytes.removeFirst(head)
+            head = 0
+        }
+    }
+
+    /// Forgets all but the first `length` bytes.
+    mutating func truncate(to length: Int) {
+        bytes.removeLast(max(0, count - length))
+    }
+}
+
+/// Who holds an end of a connection and wants to know of changes: a socket of the library, or a peer of a test.
+protocol EndpointOwner: AnyObject {
+    func endpointChanged(_ changes: Readiness)
+}
+
+/// One end of an established connection, as net/ipv4/tcp.c or net/unix/af_unix.c would have it.
+final class Endpoint {
+    enum Transport {
+        case tcp
+        case unix
+    }
+
+    enum End {
+        /// No end of the peer's bytes has been seen.
+        case none
+        /// The peer ended its side: what is buffered, and then the end.
+        case seen
+    }
+
+    let transport: Transport
+    /// What has arrived here.
+    private(set) var incoming: ByteStream
+    /// The other end. The two keep each other until both were released.
+    private(set) var peer: Endpoint?
+    weak var owner: (any EndpointOwner)?
+
+    private let sendCapacity: Int
+    private let receiveCapacity: Int
+    /// `sk_err`: reported once.
+    private(set) var pendingError: Int32 = 0
+    /// FIN: `SOCK_DONE`.
+    private(set) var end = End.none
+    /// `RCV_SHUTDOWN`, `SEND_SHUTDOWN`.
+    private(set) var receiveShut = false
+    private(set) var sendShut = false
+    /// `TCP_CLOSE`: reset, or both sides have ended. The connection is no more, only its bytes are left.
+    private(set) var isDead = false
+    /// The application has let go of this end.
+    private(set) var isReleased = false
+
+    private init(_ transport: Transport, sendCapacity: Int, receiveCapacity: Int, peerSendCapacity: Int) {
+        self.transport = transport
+        self.sendCapacity = sendCapacity
+        self.receiveCapacity = receiveCapacity
+        incoming = ByteStream(capacity: receiveCapacity + peerSendCapacity)
+    }
+
+    struct Capacities {
+        var send: Int
+        var receive: Int
+    }
+
+    /// A connection: two ends that know each other.
+    static func pair(_ transport: Transport, _ first: Capacities, _ second: Capacities) -> (Endpoint, Endpoint) {
+        let one = Endpoint(
+            transport, sendCapacity: first.send, receiveCapacity: first.receive, peerSendCapacity: second.send)
+        let other = Endpoint(
+            transport, sendCapacity: second.send, receiveCapacity: second.receive, peerSendCapacity: first.send)
+        one.peer = other
+        other.peer = one
+        return (one, other)
+    }
+
+    // MARK: - Receiving
+
+    enum Received {
+        case bytes
+        case end
+        case failure(Int32)
+        case nothing
+    }
+
+    /// What a receive would find now. A failure is taken, as `sock_error` does: it is reported once.
+    func pollReceive() -> Received {
+        if incoming.count > 0 { return .bytes }
+        switch transport {
+        case .tcp:
+            if end == .seen { return .end }
+            if pendingError != 0 { return .failure(takeError()) }
+        case .unix:
+            if pendingError != 0 { return .failure(takeError()) }
+        }
+        return receiveShut ? .end : .nothing
+    }
+
+    func consume(_ length: Int) {
+        let wasWritable = incoming.isWritable
+        incoming.removeFirst(length)
+        if !wasWritable, incoming.isWritable { peer?.owner?.endpointChanged(.writable) }
+    }
+
+    // MARK: - Sending
+
+    enum Sent {
+        /// So many bytes fit; more than none.
+        case room(Int)
+        case failure(Int32)
+        case full
+    }
+
+    /// What a send would find now. A failure is taken.
+    func pollSend() -> Sent {
+        switch transport {
+        case .tcp:
+            if pendingError != 0 { return .failure(takeError()) }
+            if sendShut { return .failure(EPIPE) }
+        case .unix:
+            // unix_stream_sendmsg leaves the pending error to the receiver.
+            if sendShut { return .failure(EPIPE) }
+        }
+        guard let peer else { return .failure(EPIPE) }
+        // Nobody reads at a released end: it answers with a reset, but only to what it was sent.
+        if peer.isReleased { return .room(.max) }
+        return peer.incoming.room > 0 ? .room(peer.incoming.room) : .full
+    }
+
+    /// Sends `bytes`, for which ``pollSend()`` found room.
+    func send(_ bytes: some Collection<UInt8>) {
+        guard let peer, !bytes.isEmpty else { return }
+        if peer.isReleased {
+            receiveReset()
+            return
+        }
+        peer.incoming.append(bytes)
+        peer.owner?.endpointChanged(.readable)
+    }
+
+    // MARK: - Ends
+
+    /// shutdown(2). `ENOTCONN` once a TCP connection is no more.
+    func shutdown(receiving: Bool, sending: Bool) -> Int32 {
+        // A Unix socket stays TCP_ESTABLISHED.
+        if isDead { return transport == .tcp ? ENOTCONN : 0 }
+        if receiving {
+            receiveShut = true
+            if transport == .unix { peer?.peerStopsSending() }
+        }
+        if sending, !sendShut {
+            sendShut = true
+            peer?.receiveEnd()
+            if transport == .tcp, end == .seen { die() }
+        }
+        var changes: Readiness = []
+        if receiving { changes.formUnion([.readable, .peerHangUp]) }
+        if sending { changes.formUnion(.writable) }
+        if receiveShut && sendShut { changes.insert(.hangUp) }
+        owner?.endpointChanged(changes)
+        return 0
+    }
+
+    /// The application lets go. Unread bytes turn the end into a reset: RFC 2525, section 2.17, and tcp_close().
+    func release() {
+        guard !isReleased else { return }
+        isReleased = true
+        owner = nil
+        defer { forgetPeer() }
+        guard !isDead else { return }
+        switch transport {
+        case .tcp where incoming.count > 0:
+            isDead = true
+            peer?.receiveReset()
+        case .tcp:
+            if !sendShut {
+                sendShut = true
+                peer?.receiveEnd()
+            }
+        case .unix:
+            isDead = true
+            peer?.receiveUnixClose(unread: incoming.count > 0)
+        }
+    }
+
+    /// Sends a reset, whatever is buffered, and lets go: `SO_LINGER` with a time of 0.
+    func abort() {
+        guard !isReleased else { return }
+        isReleased = true
+        owner = nil
+        defer { forgetPeer() }
+        guard !isDead else { return }
+        isDead = true
+        peer?.receiveReset()
+    }
+
+    private func forgetPeer() {
+        guard let peer, peer.isReleased else { return }
+        peer.peer = nil
+        self.peer = nil
+    }
+
+    /// The network breaks the connection: both ends are reset.
+    func breakConnection() {
+        peer?.receiveReset()
+        receiveReset()
+    }
+
+    /// FIN.
+    private func receiveEnd() {
+        guard end == .none, !isDead else { return }
+        end = .seen
+        receiveShut = true
+        if transport == .tcp, sendShut { die() }
+        var changes: Readiness = [.readable, .peerHangUp]
+        if sendShut { changes.insert(.hangUp) }
+        owner?.endpointChanged(changes)
+    }
+
+    /// RST: tcp_reset(). What was received stays readable; what was not sent is gone.
+    func receiveReset() {
+        guard !isDead else { return }
+        pendingError = end == .seen && !sendShut ? EPIPE : ECONNRESET
+        incoming.truncate(to: receiveCapacity)
+        die()
+        owner?.endpointChanged([.readable, .writable, .error, .hangUp, .peerHangUp])
+    }
+
+    /// unix_release_sock(): the other end sees both of its halves shut.
+    private func receiveUnixClose(unread: Bool) {
+        guard !isDead else { return }
+        if unread { pendingError = ECONNRESET }
+        die()
+        var changes: Readiness = [.readable, .writable, .hangUp, .peerHangUp]
+        if unread { changes.insert(.error) }
+        owner?.endpointChanged(changes)
+    }
+
+    private func peerStopsSending() {
+        sendShut = true
+        owner?.endpointChanged(.writable)
+    }
+
+    private func die() {
+        isDead = true
+        receiveShut = true
+        sendShut = true
+    }
+
+    private func takeError() -> Int32 {
+        defer { pendingError = 0 }
+        return pendingError
+    }
+
+    // MARK: - poll(2)
+
+    /// tcp_poll().
+    var readiness: Readiness {
+        var mask: Readiness = []
+        if receiveShut && sendShut { mask.insert(.hangUp) }
+        if receiveShut { mask.formUnion([.readable, .peerHangUp]) }
+        if incoming.count > 0 { mask.formUnion(.readable) }
+        if sendShut || peer.map({ $0.isReleased || $0.incoming.isWritable }) ?? true { mask.formUnion(.writable) }
+        if pendingError != 0 { mask.insert(.error) }
+        return mask
+    }
+}

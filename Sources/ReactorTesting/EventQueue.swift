@@ -1,0 +1,92 @@
+/// What will happen at a point of simulated time.
+struct Event {
+    enum Action {
+        /// A timeout of this operation fires, unless its timer was set anew since.
+        case timer(Operation, generation: UInt32)
+        /// A completion that was held back is posted.
+        case post(Operation, result: Int32)
+        /// An operation whose readiness was held back tries again.
+        case attempt(Operation)
+        /// Nobody answered a connect.
+        case connectTimeout(Operation)
+        /// A test's own step.
+        case script(() -> Void)
+    }
+
+    let due: UInt64
+    /// Of two events due at once, the one that was scheduled first is first.
+    let sequence: UInt64
+    let action: Action
+
+    /// Whether the event still means anything.
+    var isLive: Bool {
+        switch action {
+        case .timer(let operation, let generation):
+            operation.stage != .posted && operation.stage != .finished && operation.timer?.generation == generation
+        case .post(let operation, _): operation.stage != .posted
+        case .attempt(let operation), .connectTimeout(let operation):
+            operation.stage != .posted && operation.stage != .finished
+        case .script: true
+        }
+    }
+}
+
+/// The future, soonest first: a binary heap.
+struct EventQueue {
+    private var heap: [Event] = []
+    private var sequence: UInt64 = 0
+
+    mutating func schedule(_ action: Event.Action, at due: UInt64) {
+        heap.append(Event(due: due, sequence: sequence, action: action))
+        sequence += 1
+        var child = heap.count - 1
+        while child > 0, EventQueue.isBefore(heap[child], heap[(child - 1) / 2]) {
+            heap.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+    }
+
+    /// When the next event is due that still means anything, or nil.
+    mutating func nextDue() -> UInt64? {
+        while let first = heap.first {
+            if first.isLive { return first.due }
+            _ = removeFirst()
+        }
+        return nil
+    }
+
+    /// The next live event due at `time` or before, removed.
+    mutating func popDue(at time: UInt64) -> Event? {
+        guard let due = nextDue(), due <= time else { return nil }
+        return removeFirst()
+    }
+
+    /// The scripts due at `time` or before, removed, in order; everything else stays.
+    mutating func popScript(until time: UInt64) -> Event? {
+        let scripts = heap.filter { if case .script = $0.action { $0.due <= time } else { false } }
+        guard let first = scripts.min(by: EventQueue.isBefore) else { return nil }
+        let rest = heap.filter { $0.sequence != first.sequence }.sorted(by: EventQueue.isBefore)
+        heap = rest
+        return first
+    }
+
+    private static func isBefore(_ left: Event, _ right: Event) -> Bool {
+        (left.due, left.sequence) < (right.due, right.sequence)
+    }
+
+    private mutating func removeFirst() -> Event {
+        let first = heap[0]
+        let last = heap.removeLast()
+        guard !heap.isEmpty else { return first }
+        heap[0] = last
+        var parent = 0
+        while true {
+            var child = 2 * parent + 1
+            guard child < heap.count else { return first }
+            if child + 1 < heap.count, EventQueue.isBefore(heap[child + 1], heap[child]) { child += 1 }
+            guard EventQueue.isBefore(heap[child], heap[parent]) else { return first }
+            heap.swapAt(child, parent)
+            parent = child
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/// How often what goes wrong in a ``SimulatedKernel``: probabilities from 0 (never) to 1 (always), drawn from the
+/// kernel's seed. Everything in it is legal: Linux may do the same.
+public struct FaultPlan: Sendable, Equatable {
+    /// An enter that would have to wait is ended by a signal: `EINTR`.
+    public var interruptedWait = 0.0
+    /// An enter finds no memory for its submissions: `EAGAIN`, nothing consumed.
+    public var submitAgain = 0.0
+    /// An enter that reaps while completions have overflowed cannot place them all: `EBUSY`.
+    public var busy = 0.0
+    /// An enter consumes fewer submissions than it was asked to.
+    public var partialSubmit = 0.0
+    /// A send that could have sent all sends a part, `MSG_WAITALL` or not.
+    public var shortSend = 0.0
+    /// A receive gets a part of what is there, `MSG_WAITALL` or not.
+    public var shortReceive = 0.0
+    /// An operation is done, but its completion is posted later.
+    public var lateCompletion = 0.0
+    /// A descriptor has become ready, but the operation that waits for it goes on later.
+    public var lateReadiness = 0.0
+    /// How much later, in nanoseconds of simulated time.
+    public var delay: ClosedRange<UInt64> = 1...1_000_000
+    /// A send or receive finds that the connection was reset.
+    public var connectionReset = 0.0
+    /// An accept finds no descriptor left: `EMFILE`.
+    public var acceptLimit = 0.0
+    /// A multishot operation ends, its last completion without `IORING_CQE_F_MORE`, although nothing failed.
+    public var multishotEnd = 0.0
+    /// A cancellation comes too late: `EALREADY`, and the operation completes on its own.
+    public var lostCancel = 0.0
+
+    public init() {}
+
+    /// Nothing goes wrong.
+    public static let none = FaultPlan()
+
+    /// Everything goes wrong now and then. Which faults are frequent, and which are left out, depends on `seed`, so that
+    /// over many seeds every mixture comes up.
+    public static func nasty(seed: UInt64) -> FaultPlan {
+        // Apart from the numbers the kernel draws from the same seed.
+        var random = SplitMix64(seed: seed ^ 0x6e61_7374_7900_0000)
+        func often(_ most: Double) -> Double { random.next(in: 0...3) == 0 ? 0 : random.nextUnit() * most }
+        var plan = FaultPlan()
+        plan.interruptedWait = often(0.1)
+        plan.submitAgain = often(0.05)
+        plan.busy = often(0.2)
+        plan.partialSubmit = often(0.2)
+        plan.shortSend = often(0.5)
+        plan.shortReceive = often(0.5)
+        plan.lateCompletion = often(0.3)
+        plan.lateReadiness = often(0.3)
+        plan.delay = 1...random.next(in: UInt64(1_000)...UInt64(50_000_000))
+        plan.connectionReset = often(0.01)
+        plan.acceptLimit = often(0.1)
+        plan.multishotEnd = often(0.2)
+        plan.lostCancel = often(0.4)
+        return plan
+    }
+}

@@ -1,0 +1,42 @@
+import Glibc
+import ReactorTesting
+import SystemPackage
+import Testing
+import UringReactor
+
+/// Runs the same little program on the simulated kernel and on Linux, over loopback. What it finds must be the same.
+///
+/// `SIDE_BY_SIDE_VERBOSE=1` prints what that was.
+func compare(
+    entries: Int = 64, completions: Int = 128, _ location: SourceLocation = #_sourceLocation,
+    _ program: (TestRing) throws -> [String]
+) throws {
+    let simulated = SimulatedKernel()
+    let modelRing = try TestRing(simulated, entries: entries, completions: completions)
+    let model = try program(modelRing)
+    let real: [String]
+    do {
+        let linux = IOUringKernel()
+        let ring = try TestRing(linux, entries: entries, completions: completions)
+        real = try program(ring)
+        linux.close()
+    } catch let error as RingUnavailable {
+        // A host that forbids io_uring can still test the model.
+        Issue.record("no io_uring here: \(error)")
+        return
+    }
+    #expect(model == real, "simulated, then Linux", sourceLocation: location)
+    if isVerbose { for line in real { print(line) } }
+}
+
+/// The errno a call fails with, in words, or "ok".
+func failure(_ body: () throws -> some Any) -> String {
+    do {
+        _ = try body()
+        return "ok"
+    } catch {
+        return (error as? Errno).map { TestRing.name($0.rawValue) } ?? "\(error)"
+    }
+}
+
+private let isVerbose = unsafe getenv("SIDE_BY_SIDE_VERBOSE") != nil
