@@ -110,8 +110,20 @@ extension CallbackRegistry {
         if let own = attachment as? OwnBuffer { return try callback(outcome.map { own.slice($0) }) }
         // The only reference from here on, so that the pool sees at once whether the callback has kept a slice.
         guard let buffer = attachment.take() as? ReceiveBuffer else { return try callback(outcome.map { _ in Bytes() }) }
+        let received: Result<Bytes, IOError> =
+            switch outcome {
+            case .success(let count): .success(buffer.slice(count))
+            case .failure(let error): .failure(error)
+            }
         // Back to the pool whether the callback throws or not; what it keeps of the buffer lives on.
-        defer { core.buffers.give(buffer) }
-        try callback(outcome.map { buffer.slice($0) })
+        let thrown: (any Error)?
+        do {
+            try callback(consume received)
+            thrown = nil
+        } catch {
+            thrown = error
+        }
+        core.buffers.give(consume buffer)
+        if let thrown { throw thrown }
     }
 }

@@ -44,7 +44,8 @@ import Testing
 
     @Test func fillingMayThrow() {
         struct Mishap: Error {}
-        #expect(throws: Mishap.self) { try Bytes(capacity: 5) { (_) throws(Mishap) in throw Mishap() } }
+        func fill(_ memory: UnsafeMutableRawBufferPointer) throws(Mishap) -> Int { throw Mishap() }
+        #expect(throws: Mishap.self) { unsafe try Bytes(capacity: 5, filledBy: fill) }
     }
 
     @Test(.enabled(if: allocation_counter_works())) func whatDoesNotAllocate() {

@@ -43,15 +43,18 @@ import Testing
         await #expect(processExitsWith: .success) { [errno] in
             precondition(deny_system_call(system_call_io_uring_setup(), errno) == 0, "no filter")
             let before = open_descriptors()
-            do throws(RingUnavailable) {
-                _ = try Reactor()
-                fatalError("a reactor without io_uring")
-            } catch {
-                precondition(error.errno.rawValue == errno, "\(error)")
-                precondition(!error.kernelVersion.isEmpty, "\(error)")
-                precondition(!error.description.contains("See io_uring_setup"), "\(error)")
+            for _ in 0..<100 {
+                do throws(RingUnavailable) {
+                    _ = try Reactor()
+                    fatalError("a reactor without io_uring")
+                } catch {
+                    precondition(error.errno.rawValue == errno, "\(error)")
+                    precondition(!error.kernelVersion.isEmpty, "\(error)")
+                    precondition(!error.description.contains("See io_uring_setup"), "\(error)")
+                }
             }
-            precondition(open_descriptors() == before, "a descriptor leaked")
+            // The test runner has a few of its own that come and go.
+            precondition(open_descriptors() < before + 50, "descriptors leak")
         }
     }
 
