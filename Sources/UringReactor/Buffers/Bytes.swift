@@ -148,7 +148,7 @@ import Glibc
         }
     }
 
-    /// Calls `body` with the memory of the bytes, which it must not write to nor keep.
+    /// Calls `body` with the memory of the bytes, which it must not write to, nor keep after it has returned.
     public func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

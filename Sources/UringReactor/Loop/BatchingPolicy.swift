@@ -10,7 +10,7 @@ public struct BatchingPolicy: Sendable, Hashable {
     let form: Form
 
     /// One enter a turn: when all that was ready has been handled, what it queued is submitted; the same call waits, but
-    /// only if nothing is ready. The default.
+    /// only if nothing is ready. The default. (A submission queue that is full is submitted in between.)
     public static let turn = BatchingPolicy(form: .turn)
 
     /// Submits as soon as `operations` are queued, in the middle of a turn if need be; what is left is submitted, and

@@ -51,6 +51,11 @@ import SystemPackage
 
     /// A reactor over the kernel it is given, by default Linux's io_uring.
     ///
+    /// Operations may be started right away, on this thread; they go to the kernel when ``run(_:)`` is called.
+    ///
+    /// - Parameters:
+    ///   - configuration: sizes and limits, read once.
+    ///   - kernel: one that no other reactor uses.
     /// - Throws: ``RingUnavailable``, with the cause and the remedy, where io_uring is missing or forbidden.
     public init(
         configuration: ReactorConfiguration = ReactorConfiguration(), kernel: any Kernel = IOUringKernel()
@@ -88,10 +93,10 @@ import SystemPackage
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
     }
 
-    /// What other threads may use of the reactor.
+    /// What other threads may use of the reactor: it can be sent to them. Take it on the reactor's thread.
     public var handle: ReactorHandle { ReactorHandle(mailbox: mailbox) }
 
-    /// What the reactor's kernel offers.
+    /// What the reactor's kernel offers beyond Linux 6.1, as found by trying when the reactor was made.
     public var capabilities: Capabilities { core.kernel.capabilities }
 
     /// Nanoseconds of the kernel's CLOCK_MONOTONIC, as of the beginning of this turn.
@@ -165,13 +170,15 @@ import SystemPackage
     }
 
     /// Ends the loop: connections are closed at once, what waits is cancelled, and ``run(_:)`` returns when all that has
-    /// ended. From the reactor's thread; from others, `handle.stop()`. More than once is harmless.
+    /// ended. Takes effect at the end of the turn; before ``run(_:)``, as soon as that is called. To let connections send
+    /// what is queued first, stop the server (``Server/stop()``). From the reactor's thread; from others, `handle.stop()`. More than once is harmless.
     public func stop() {
         assertOwner()
         stopRequested = true
     }
 
-    /// Whether ``stop()`` was called, so that nothing new is started.
+    /// Whether ``stop()`` was called or the reactor has ended. What is started now ends with `ECANCELED`, but for what
+    /// needs no peer: close, shutdown, write, fsync, cancel and no-op.
     public var isStopping: Bool { stopRequested || phase == .draining || phase == .finished }
 
     /// One turn: all that is ready is handled, each kind within what was there when its round began, so that none starves
@@ -359,7 +366,8 @@ import SystemPackage
 public struct ReactorHandle: Sendable {
     let mailbox: Mailbox
 
-    /// Runs `job` on the reactor's thread, in the order of the posts of this thread. Wakes the reactor if it waits; posts
+    /// Runs `job` on the reactor's thread, in the order of the posts of this thread. From any thread, the reactor's own
+    /// among them, and also before ``Reactor/run(_:)``. Takes a lock for a moment: not from signal handlers. Wakes the reactor if it waits; posts
     /// that come while it is awake, or about to wake, cost no system call.
     ///
     /// - Returns: what can cancel the job, or nil if the reactor has ended and the job will not run.

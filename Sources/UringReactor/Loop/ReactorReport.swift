@@ -4,7 +4,8 @@ import SystemPackage
 public enum ReactorReport: Sendable, CustomStringConvertible {
     /// A callback of an operation threw. The loop goes on.
     case callbackThrew(any Error, operation: OperationKind)
-    /// Work given to ``ReactorHandle/post(_:)``, ``Reactor/after(_:_:)`` or ``Reactor/every(_:_:)`` threw.
+    /// Work given to ``ReactorHandle/post(_:)``, ``Reactor/after(_:_:)`` or ``Reactor/every(_:_:)`` threw; or, with an
+    /// ``IOError`` of ``OperationKind/timer`` and `ENOBUFS`, there was no place for the timer and it will not fire.
     case jobThrew(any Error)
     /// A handler, or a callback of a connection, threw. The connection is closed with ``CloseReason/handlerFailed``.
     case handlerThrew(any Error, connection: Connection)

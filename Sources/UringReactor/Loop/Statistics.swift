@@ -8,7 +8,7 @@ public struct Statistics: Sendable {
     public internal(set) var enters: UInt64 = 0
     /// Those of them that were allowed to wait.
     public internal(set) var waits: UInt64 = 0
-    /// Waits that were ended by ``ReactorHandle/post(_:)`` from another thread.
+    /// Times that ``ReactorHandle/post(_:)`` woke a reactor that waited, or was about to; many posts can share one.
     public internal(set) var wakeUps: UInt64 = 0
     /// Operations the kernel has taken.
     public internal(set) var submitted: UInt64 = 0
@@ -35,12 +35,12 @@ public struct Statistics: Sendable {
     public internal(set) var shortSends: UInt64 = 0
     /// Completions of operations that nobody knew any more. Dropped.
     public internal(set) var staleCompletions: UInt64 = 0
-    /// Errors thrown by callbacks and handlers.
+    /// Errors thrown by callbacks, handlers and posted or timed jobs; each was reported (``ReactorReport``).
     public internal(set) var errorsThrown: UInt64 = 0
 
-    /// Bytes received by connections and by ``Reactor/receive(from:upTo:timeout:_:)``.
+    /// Bytes received by connections and by ``Reactor/receive(from:upTo:timeout:_:)``; reads of files are not counted.
     public internal(set) var bytesReceived: UInt64 = 0
-    /// Bytes sent likewise.
+    /// Bytes sent by connections and by the reactor's sends, and written by its writes.
     public internal(set) var bytesSent: UInt64 = 0
     /// Connections that were opened, accepted or made, since the reactor began.
     public internal(set) var connectionsOpened: UInt64 = 0
@@ -50,18 +50,19 @@ public struct Statistics: Sendable {
     public internal(set) var connectionsHighWaterMark: Int = 0
     /// Connections closed because more was waiting to be sent than their limit.
     public internal(set) var slowConsumers: UInt64 = 0
-    /// Callback operations that are not yet finished.
+    /// Callback operations that are not yet finished, timers among them.
     public internal(set) var operations: Int = 0
     /// The most callback operations there were at once.
     public internal(set) var operationsHighWaterMark: Int = 0
     /// Receive buffers allocated; in a steady state this stands still.
     public internal(set) var receiveBufferAllocations: UInt64 = 0
 
-    /// Operations submitted by one enter that submitted any.
+    /// How many operations an enter submitted, of those enters that submitted any: the sizes of batches.
     public internal(set) var operationsPerEnter: Histogram<UInt64>
-    /// Completions handled in one turn that handled any.
+    /// How many completions a turn handled, of those turns that handled any.
     public internal(set) var completionsPerTurn: Histogram<UInt64>
-    /// Nanoseconds between two writes to one connection.
+    /// Nanoseconds between the starts of two writes to one connection, by the clock as it is read once a turn; an hour at
+    /// most. Sends to bare descriptors are not counted.
     public internal(set) var timeBetweenWrites: Histogram<UInt64>
 
     init() {
@@ -79,6 +80,7 @@ public struct OperationCounts: Sendable {
 
     init() {}
 
+    /// How many there were of this kind.
     public internal(set) subscript(kind: OperationKind) -> UInt64 {
         @inline(__always)
         get { counts[Int(kind.rawValue)] }

@@ -4,7 +4,9 @@ public import SystemPackage
 /// Operations on files, with callbacks; see the general rules at the operations on sockets. On most file systems the
 /// kernel hands them to a worker thread when they would wait for a disk.
 extension Reactor {
-    /// Opens a file: openat(2), relative to the working directory, close-on-exec.
+    /// Opens a file: openat(2), relative to the working directory, close-on-exec. The descriptor is the callback's, to close.
+    ///
+    /// - Parameter permissions: of a file that is created, less the process's umask; `0644` by default.
     @discardableResult
     public func open(
         _ path: FilePath, _ mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions = [],
@@ -21,6 +23,8 @@ extension Reactor {
 
     /// Reads up to `most` bytes at `offset`, or, without one, at the file's own position, which moves on: pread(2),
     /// read(2). Fewer at the end of the file, none behind it.
+    ///
+    /// - Parameter most: at least 1, at most 2³¹ − 1. Memory for all of them is allocated for this read alone.
     @discardableResult
     public func read(
         from file: FileDescriptor, at offset: Int64? = nil, upTo most: Int, timeout: Duration? = nil,

@@ -4,13 +4,19 @@ public import SystemPackage
 public struct IOError: Error, Sendable, Hashable {
     /// What failed.
     public let operation: OperationKind
-    /// Why: the kernel's errno, or one the library chose (`ECANCELED`, `ETIMEDOUT`, `EMSGSIZE`).
+    /// Why: the kernel's errno, or one the library chose.
+    ///
+    /// `ECANCELED`: cancelled, or the reactor stopped. `ETIMEDOUT`: the operation's own timeout ran out. `ENOBUFS`: a limit
+    /// on operations, connections or pending bytes was reached. `EIO`: a file took a part and then nothing more. Of
+    /// connections with callbacks: `ENODATA`, the end in the middle of what was asked for; `EMSGSIZE`, a line over its limit;
+    /// `EALREADY`, two receives at once; `ENOTCONN` and `EPIPE`, no longer open.
     public let errno: Errno
     /// The descriptor it was on, if there was one.
     public let descriptor: FileDescriptor?
     /// The address or path it was about, if there was one.
     public let target: String?
 
+    /// An error of your own making, for a test or a layer above.
     public init(_ operation: OperationKind, _ errno: Errno, descriptor: FileDescriptor? = nil, target: String? = nil) {
         self.operation = operation
         self.errno = errno
@@ -18,9 +24,9 @@ public struct IOError: Error, Sendable, Hashable {
         self.target = target
     }
 
-    /// The operation was cancelled, by whoever held its token or by the end of the reactor.
+    /// The operation was cancelled, by whoever held its token or by the end of the reactor: `ECANCELED`.
     public var isCancelled: Bool { errno == .canceled }
-    /// The operation's own timeout, or the network's, ran out.
+    /// The operation's own timeout, or the network's, ran out: `ETIMEDOUT`.
     public var isTimeout: Bool { errno == .timedOut }
 }
 

@@ -3,7 +3,7 @@
 /// A token stays valid as long as the operation, and is harmless afterwards: its generation no longer matches, so that
 /// neither a late completion nor a late ``Reactor/cancel(_:)`` can hit whoever has the slot by then.
 public struct OperationToken: Sendable, Hashable {
-    /// Kind (8 bits), generation (24 bits), slot (32 bits).
+    /// Kind (8 bits), generation (24 bits), slot (32 bits). To compare and to log; not to be taken apart.
     public let rawValue: UInt64
 
     /// What a completion is for. Never 0, so that an entry nobody filled is told apart.

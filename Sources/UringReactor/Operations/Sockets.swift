@@ -8,6 +8,8 @@ public import SystemPackage
 /// - with a `timeout`, end with `ETIMEDOUT` when it has run out (the reactor keeps the time: it costs the kernel nothing);
 /// - end with `ECANCELED` when cancelled (``Reactor/cancel(_:)``) or when the reactor stops. A cancel can come too late:
 ///   then the callback gets the result;
+/// - once the reactor is stopping, end at once with `ECANCELED`; only what needs no peer (close, shutdown, cancel, no-op,
+///   and write and fsync) is still done;
 /// - keep what they were given alive until the kernel has let go of it, whatever the caller drops;
 /// - let the callback throw: the error is counted and reported (``ReactorReport/callbackThrew(_:operation:)``). The
 ///   descriptor stays open; it is the caller's.
@@ -15,7 +17,8 @@ public import SystemPackage
 /// Descriptors must be in blocking mode: a ring's operations wait by themselves, and one on a descriptor with O_NONBLOCK
 /// fails with EAGAIN instead (Linux).
 extension Reactor {
-    /// Waits for one connection on a listening socket: accept(2), close-on-exec.
+    /// Waits for one connection on a listening socket: accept(2), close-on-exec. The new descriptor is the callback's, to
+    /// close, also when the operation was cancelled too late.
     @discardableResult
     public func accept(
         on socket: FileDescriptor, timeout: Duration? = nil,
@@ -26,8 +29,9 @@ extension Reactor {
     }
 
     /// Accepts connection after connection from one submission (multishot, Linux 5.19). The callback is called for each,
-    /// and once with the error that ended it: `ECANCELED`, `EMFILE`, … Where the kernel ends it without an error, the
-    /// library starts it again.
+    /// and once with the error that ended it: `ECANCELED`, `EMFILE`, … Where the kernel ends it without an error, or because
+    /// the one connection at hand was gone already (`ECONNABORTED`), the library starts it again. Each descriptor is the
+    /// callback's, to close.
     @discardableResult
     public func acceptAll(
         on socket: FileDescriptor, _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
@@ -38,7 +42,7 @@ extension Reactor {
         }
     }
 
-    /// Connects a socket: connect(2).
+    /// Connects a socket: connect(2). After a failure, a timeout among them, close the socket: its state is not defined.
     @discardableResult
     public func connect(
         _ socket: FileDescriptor, to address: SocketAddress, timeout: Duration? = nil,
@@ -52,9 +56,11 @@ extension Reactor {
 
     /// Receives what has come, at least one byte: recv(2). No bytes at the end of what the peer sends.
     ///
-    /// The bytes lie in a buffer of the reactor's; it is used again when the last slice of it is gone.
+    /// The bytes lie in a buffer of the reactor's; it is used again when the last slice of it is gone. A buffer is taken
+    /// when the receive starts, not when something comes: many receives that wait hold as many buffers.
     ///
-    /// - Parameter most: the most bytes to receive, from 1 to 2³¹ − 1.
+    /// - Parameter most: the most bytes to receive, from 1 to 2³¹ − 1. Above 16 times
+    ///   ``ReactorConfiguration/receiveBufferSize`` the memory is allocated for this receive alone.
     @discardableResult
     public func receive(
         from socket: FileDescriptor, upTo most: Int = 16384, timeout: Duration? = nil,
@@ -69,7 +75,8 @@ extension Reactor {
         }
     }
 
-    /// Sends all of `bytes`: send(2), again after short sends until nothing is left. The callback gets their number.
+    /// Sends all of `bytes`: send(2), again after short sends until nothing is left. The callback gets their number, or an
+    /// error, after which a part of them may have gone out. A closed peer is `EPIPE`, never a signal (`MSG_NOSIGNAL`).
     ///
     /// One send at a time on a stream socket, or their bytes may mix: after a short send the rest of the first goes out
     /// behind the second. A ``Connection`` keeps its sends in order.
@@ -82,7 +89,8 @@ extension Reactor {
         return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) { $0.bytes = bytes }
     }
 
-    /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call.
+    /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call; of more, the
+    /// rest follows. Otherwise as ``send(_:to:timeout:_:)-(Bytes,_,_,_)``: one send at a time on a stream socket.
     @discardableResult
     public func send(
         _ pieces: [Bytes], to socket: FileDescriptor, timeout: Duration? = nil,
@@ -94,7 +102,8 @@ extension Reactor {
         }
     }
 
-    /// Ends one direction of a connection, or both: shutdown(2). Operations that wait for that direction end.
+    /// Ends one direction of a connection, or both: shutdown(2). Operations that wait for that direction end. The kernel
+    /// hands this one to a worker thread each time.
     @discardableResult
     public func shutdown(
         _ socket: FileDescriptor, _ direction: ShutdownDirection,
@@ -118,7 +127,8 @@ extension Reactor {
         return registry.start(.close, on: descriptor.rawValue, timeout: nil, .status(callback)) { _ in }
     }
 
-    /// Waits until a descriptor is ready: poll(2). The callback gets what it is ready for.
+    /// Waits until a descriptor is ready: poll(2). The callback gets what it is ready for, ``PollEvents/error`` and
+    /// ``PollEvents/hungUp`` included.
     @discardableResult
     public func poll(
         _ descriptor: FileDescriptor, for events: PollEvents, timeout: Duration? = nil,
@@ -161,9 +171,9 @@ extension Reactor {
         return registry.cancel(operation)
     }
 
-    /// Asks for the end of all operations on a descriptor, as ``cancel(_:)``; the callback gets their number. Those of
-    /// other rings and of other threads are not touched. Looks at each operation of the reactor: for once a connection,
-    /// not for each message.
+    /// Asks for the end of all operations on a descriptor, as ``cancel(_:)``; the callback gets their number, 0 if there
+    /// were none (Linux 5.19). Those of other reactors are not touched. Looks at each operation of the reactor: for once a
+    /// connection, not for each message. On the descriptor of a ``Connection`` use the connection's own functions instead.
     @discardableResult
     public func cancelAll(
         on descriptor: FileDescriptor, _ callback: @escaping (Result<Int, IOError>) throws -> Void = { _ in }

@@ -5,6 +5,7 @@ public struct Capabilities: Sendable, Equatable {
     /// the time itself.
     public var multishotTimeout: Bool
 
+    /// What a kernel says of itself.
     public init(multishotTimeout: Bool) {
         self.multishotTimeout = multishotTimeout
     }

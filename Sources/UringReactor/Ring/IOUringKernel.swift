@@ -4,6 +4,8 @@ import Glibc
 public import SystemPackage
 
 /// Linux: rings of io_uring(7) through liburing, and ordinary system calls.
+///
+/// One for each ``Reactor``, which makes its own by default.
 @safe public final class IOUringKernel: Kernel {
     public private(set) var capabilities = Capabilities(multishotTimeout: false)
 
@@ -11,6 +13,7 @@ public import SystemPackage
     private let ring: UnsafeMutablePointer<io_uring>
     private var isOpen = false
 
+    /// Makes no system call; ``open(_:)`` does.
     public init() {
         unsafe ring = .allocate(capacity: 1)
         unsafe ring.initialize(to: io_uring())

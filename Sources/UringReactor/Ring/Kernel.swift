@@ -75,6 +75,7 @@ public struct RingRequest: Sendable {
     /// Entries of the completion queue, likewise (65,536).
     public var completionEntries: Int
 
+    /// Both at least 1.
     public init(submissionEntries: Int, completionEntries: Int) {
         self.submissionEntries = submissionEntries
         self.completionEntries = completionEntries
@@ -92,6 +93,7 @@ public struct EnterRequest: Sendable, Equatable {
     /// The longest wait in nanoseconds; nil waits without end.
     public var timeout: UInt64?
 
+    /// An enter that, by default, does not wait.
     public init(submit: UInt32, waitFor: UInt32 = 0, reap: Bool = false, timeout: UInt64? = nil) {
         self.submit = submit
         self.waitFor = waitFor
@@ -111,15 +113,20 @@ public struct EnterRequest: Sendable, Equatable {
     public let submissionTail: UnsafeMutablePointer<UInt32>
     /// Written by the kernel: `IORING_SQ_CQ_OVERFLOW`, `IORING_SQ_TASKRUN`.
     public let submissionFlags: UnsafeMutablePointer<UInt32>
+    /// The entries of the submission queue.
     public let submissions: UnsafeMutablePointer<io_uring_sqe>
+    /// How many there are, a power of two.
     public let submissionEntries: UInt32
     /// Written by us: the first completion not yet read.
     public let completionHead: UnsafeMutablePointer<UInt32>
     /// Written by the kernel: one past the last completion.
     public let completionTail: UnsafeMutablePointer<UInt32>
+    /// The entries of the completion queue.
     public let completions: UnsafeMutablePointer<io_uring_cqe>
+    /// How many there are, a power of two.
     public let completionEntries: UInt32
 
+    /// Pointers that stay valid until ``Kernel/close()``.
     public init(
         submissionHead: UnsafeMutablePointer<UInt32>,
         submissionTail: UnsafeMutablePointer<UInt32>,

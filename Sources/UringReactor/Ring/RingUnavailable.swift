@@ -11,6 +11,7 @@ public struct RingUnavailable: Error, Sendable, Equatable, CustomStringConvertib
     /// The kernel's version as uname(2) says it, such as `6.18.44`.
     public let kernelVersion: String
 
+    /// What a kernel throws; see ``Kernel/open(_:)``.
     public init(errno: Errno, disabledSetting: Int?, lockedMemoryLimit: UInt64?, kernelVersion: String) {
         self.errno = errno
         self.disabledSetting = disabledSetting

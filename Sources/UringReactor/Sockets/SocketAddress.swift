@@ -3,8 +3,11 @@ import Glibc
 
 /// The family of an address: `AF_INET`, `AF_INET6` or `AF_UNIX`.
 public enum AddressFamily: Sendable, Hashable {
+    /// `AF_INET`.
     case ipv4
+    /// `AF_INET6`.
     case ipv6
+    /// `AF_UNIX`.
     case unix
 }
 
@@ -29,6 +32,7 @@ extension SocketAddress.Storage: Sendable {}
 
 /// Why a text is no address.
 public struct InvalidAddress: Error, CustomStringConvertible, Equatable {
+    /// What is wrong with it, for people.
     public let description: String
 }
 

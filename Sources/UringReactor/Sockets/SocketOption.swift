@@ -7,6 +7,7 @@ public struct SocketOption: Sendable, Hashable {
     /// `SO_REUSEADDR`, `TCP_NODELAY`, …
     public let name: Int32
 
+    /// An option that has no name here.
     public init(level: Int32, name: Int32) {
         self.level = level
         self.name = name
