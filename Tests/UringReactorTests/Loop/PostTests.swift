@@ -86,7 +86,7 @@ import Testing
     @Test func postsBeforeTheRunAreRun() throws {
         let reactor = try Reactor.quiet()
         let log = Carried(Outcomes<Int>())
-        #expect(reactor.handle.post { log.value.note(.success(1)) })
+        #expect(reactor.handle.post { log.value.note(.success(1)) } != nil)
         try reactor.run(.untilIdle)
         #expect(log.value.values == [1])
     }
@@ -101,7 +101,7 @@ import Testing
         handle.post { handle.post { log.value.note(.success(100)) } }
         try reactor.run()
         #expect(log.value.values == Array(0...100))
-        #expect(!handle.post { Issue.record("run after the end") })
+        #expect(handle.post { Issue.record("run after the end") } == nil)
         handle.stop()
     }
 
@@ -130,7 +130,7 @@ import Testing
             handle.post { _ = poster }
         }
         reactor = nil
-        #expect(!handle.post {})
+        #expect(handle.post {} == nil)
     }
 
     @Test func stopFromAnotherThread() throws {
@@ -162,5 +162,43 @@ import Testing
         }
         try reactor.run()
         #expect(enters[1] - enters[0] == 1)
+    }
+}
+
+/// A posted job can be taken back until the reactor takes it up.
+@Suite struct PostCancellationTests {
+    @Test func aCancelledJobNeverRuns() throws {
+        let reactor = try Reactor()
+        let log = MainLog()
+        let jobs = (0..<5).map { number in reactor.handle.post { log.note(number) } }
+        #expect(jobs[1]?.cancel() == true)
+        #expect(jobs[1]?.cancel() == false)
+        #expect(jobs[4]?.cancel() == true)
+        reactor.handle.stop()
+        try reactor.run()
+        #expect(log.all == [0, 2, 3])
+        // After the end, and of numbers that were taken up long ago, it is harmless.
+        #expect(jobs.allSatisfy { $0?.cancel() == false })
+    }
+
+    @Test func aJobCannotCancelWhatWasTakenUpWithIt() throws {
+        let reactor = try Reactor()
+        let log = MainLog()
+        let handle = reactor.handle
+        handle.post {
+            log.note(1)
+            let later = handle.post { log.note(3) }
+            handle.post { #expect(later?.cancel() == false) }
+            handle.post { Reactor.current?.stop() }
+        }
+        handle.post { log.note(2) }
+        try reactor.run()
+        #expect(log.all == [1, 2, 3])
+    }
+
+    /// Written on the reactor's thread, read when it has ended.
+    private final class MainLog: @unchecked Sendable {
+        private(set) var all: [Int] = []
+        func note(_ number: Int) { all.append(number) }
     }
 }

@@ -152,7 +152,7 @@ import Testing
         let error = #expect(throws: ReactorError.self) { try reactor.run() }
         #expect(error?.description == "the ring failed: \(Errno(rawValue: EBADR)) (EBADR)")
         #expect(throws: ReactorError.finished) { try reactor.run() }
-        #expect(!reactor.handle.post {})
+        #expect(reactor.handle.post {} == nil)
     }
 
     @Test(arguments: [1, 3]) func partialSubmitsAreContinued(most: UInt32) throws {
