@@ -15,8 +15,8 @@ import SystemPackage
 /// try reactor.run()
 /// ```
 ///
-/// **Threads.** A reactor belongs to the thread that made it until ``run(_:)`` is called, and from then on to the one that
-/// called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
+/// **Threads.** A reactor belongs to the thread that made it until ``run(_:)`` is called, and from then on to the one
+/// that called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
 ///
 /// **Life.** It runs once. ``run(_:)`` returns when nothing is in flight any more, so when it has returned the kernel
 /// touches no memory of ours. An operation started after that ends the process with a message, because its callback
@@ -170,8 +170,9 @@ import SystemPackage
     }
 
     /// Ends the loop: connections are closed at once, what waits is cancelled, and ``run(_:)`` returns when all that has
-    /// ended. Takes effect at the end of the turn; before ``run(_:)``, as soon as that is called. To let connections send
-    /// what is queued first, stop the server (``Server/stop()``). From the reactor's thread; from others, `handle.stop()`. More than once is harmless.
+    /// ended. Takes effect at the end of the turn; before ``run(_:)``, as soon as that is called. To let connections
+    /// send what is queued first, stop the server (``Server/stop()``). From the reactor's thread; from others,
+    /// `handle.stop()`. More than once is harmless.
     public func stop() {
         assertOwner()
         stopRequested = true
@@ -181,8 +182,8 @@ import SystemPackage
     /// needs no peer: close, shutdown, write, fsync, cancel and no-op.
     public var isStopping: Bool { stopRequested || phase == .draining || phase == .finished }
 
-    /// One turn: all that is ready is handled, each kind within what was there when its round began, so that none starves
-    /// the others.
+    /// One turn: all that is ready is handled, each kind within what was there when its round began, so that none
+    /// starves the others.
     private func turn() {
         core.statistics.turns &+= 1
         if mailbox.hasWork { runPosted() }
@@ -342,7 +343,8 @@ import SystemPackage
 
     // MARK: - Threads and signals
 
-    /// Ends the process if the caller is not on the reactor's thread: the ring has one issuer, and nothing here is locked.
+    /// Ends the process if the caller is not on the reactor's thread: the ring has one issuer, and nothing here is
+    /// locked.
     @inline(__always)
     func assertOwner() {
         if owner != creactor_thread_identity() { Reactor.usedFromWrongThread() }
@@ -367,8 +369,8 @@ public struct ReactorHandle: Sendable {
     let mailbox: Mailbox
 
     /// Runs `job` on the reactor's thread, in the order of the posts of this thread. From any thread, the reactor's own
-    /// among them, and also before ``Reactor/run(_:)``. Takes a lock for a moment: not from signal handlers. Wakes the reactor if it waits; posts
-    /// that come while it is awake, or about to wake, cost no system call.
+    /// among them, and also before ``Reactor/run(_:)``. Takes a lock for a moment: not from signal handlers. Wakes the
+    /// reactor if it waits; posts that come while it is awake, or about to wake, cost no system call.
     ///
     /// - Returns: what can cancel the job, or nil if the reactor has ended and the job will not run.
     @discardableResult

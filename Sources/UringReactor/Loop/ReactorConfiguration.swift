@@ -8,12 +8,12 @@ public struct ReactorConfiguration {
     public var completionEntries = 4096
     /// When the kernel is entered.
     public var batching = BatchingPolicy.turn
-    /// The most callback operations at once, timers among them; one more fails with `ENOBUFS`. Slots are allocated as they
-    /// are needed, 256 at a time, and kept.
+    /// The most callback operations at once, timers among them; one more fails with `ENOBUFS`. Slots are allocated as
+    /// they are needed, 256 at a time, and kept.
     public var maximumOperations = 1 << 20
     /// The most connections at once, accepted and made. One more is refused: an accepted one is told
-    /// ``ServerConfiguration/refusal``, if there is one, and closed; a connect fails with `ENOBUFS`. Slots are allocated as
-    /// they are needed, 256 at a time, and kept.
+    /// ``ServerConfiguration/refusal``, if there is one, and closed; a connect fails with `ENOBUFS`. Slots are
+    /// allocated as they are needed, 256 at a time, and kept.
     public var maximumConnections = 1 << 17
     /// Bytes of the smallest receive buffer; connections that receive much use buffers of 4 and 16 times as much.
     public var receiveBufferSize = 4096

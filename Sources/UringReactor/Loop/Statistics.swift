@@ -61,8 +61,8 @@ public struct Statistics: Sendable {
     public internal(set) var operationsPerEnter: Histogram<UInt64>
     /// How many completions a turn handled, of those turns that handled any.
     public internal(set) var completionsPerTurn: Histogram<UInt64>
-    /// Nanoseconds between the starts of two writes to one connection, by the clock as it is read once a turn; an hour at
-    /// most. Sends to bare descriptors are not counted.
+    /// Nanoseconds between the starts of two writes to one connection, by the clock as it is read once a turn; an hour
+    /// at most. Sends to bare descriptors are not counted.
     public internal(set) var timeBetweenWrites: Histogram<UInt64>
 
     init() {

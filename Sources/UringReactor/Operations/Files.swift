@@ -4,7 +4,8 @@ public import SystemPackage
 /// Operations on files, with callbacks; see the general rules at the operations on sockets. On most file systems the
 /// kernel hands them to a worker thread when they would wait for a disk.
 extension Reactor {
-    /// Opens a file: openat(2), relative to the working directory, close-on-exec. The descriptor is the callback's, to close.
+    /// Opens a file: openat(2), relative to the working directory, close-on-exec. The descriptor is the callback's, to
+    /// close.
     ///
     /// - Parameter permissions: of a file that is created, less the process's umask; `0644` by default.
     @discardableResult

@@ -6,10 +6,10 @@ public struct IOError: Error, Sendable, Hashable {
     public let operation: OperationKind
     /// Why: the kernel's errno, or one the library chose.
     ///
-    /// `ECANCELED`: cancelled, or the reactor stopped. `ETIMEDOUT`: the operation's own timeout ran out. `ENOBUFS`: a limit
-    /// on operations, connections or pending bytes was reached. `EIO`: a file took a part and then nothing more. Of
-    /// connections with callbacks: `ENODATA`, the end in the middle of what was asked for; `EMSGSIZE`, a line over its limit;
-    /// `EALREADY`, two receives at once; `ENOTCONN` and `EPIPE`, no longer open.
+    /// `ECANCELED`: cancelled, or the reactor stopped. `ETIMEDOUT`: the operation's own timeout ran out. `ENOBUFS`: a
+    /// limit on operations, connections or pending bytes was reached. `EIO`: a file took a part and then nothing more.
+    /// Of connections with callbacks: `ENODATA`, the end in the middle of what was asked for; `EMSGSIZE`, a line over
+    /// its limit; `EALREADY`, two receives at once; `ENOTCONN` and `EPIPE`, no longer open.
     public let errno: Errno
     /// The descriptor it was on, if there was one.
     public let descriptor: FileDescriptor?

@@ -5,11 +5,12 @@ public import SystemPackage
 /// Operations on descriptors, with callbacks. All of them:
 ///
 /// - start with this turn's batch and call their callback once, on a later turn, never before they return;
-/// - with a `timeout`, end with `ETIMEDOUT` when it has run out (the reactor keeps the time: it costs the kernel nothing);
+/// - with a `timeout`, end with `ETIMEDOUT` when it has run out (the reactor keeps the time: it costs the kernel
+///   nothing);
 /// - end with `ECANCELED` when cancelled (``Reactor/cancel(_:)``) or when the reactor stops. A cancel can come too late:
 ///   then the callback gets the result;
-/// - once the reactor is stopping, end at once with `ECANCELED`; only what needs no peer (close, shutdown, cancel, no-op,
-///   and write and fsync) is still done;
+/// - once the reactor is stopping, end at once with `ECANCELED`; only what needs no peer (close, shutdown, cancel,
+///   no-op, and write and fsync) is still done;
 /// - keep what they were given alive until the kernel has let go of it, whatever the caller drops;
 /// - let the callback throw: the error is counted and reported (``ReactorReport/callbackThrew(_:operation:)``). The
 ///   descriptor stays open; it is the caller's.
@@ -17,8 +18,8 @@ public import SystemPackage
 /// Descriptors must be in blocking mode: a ring's operations wait by themselves, and one on a descriptor with O_NONBLOCK
 /// fails with EAGAIN instead (Linux).
 extension Reactor {
-    /// Waits for one connection on a listening socket: accept(2), close-on-exec. The new descriptor is the callback's, to
-    /// close, also when the operation was cancelled too late.
+    /// Waits for one connection on a listening socket: accept(2), close-on-exec. The new descriptor is the callback's,
+    /// to close, also when the operation was cancelled too late.
     @discardableResult
     public func accept(
         on socket: FileDescriptor, timeout: Duration? = nil,
@@ -29,9 +30,9 @@ extension Reactor {
     }
 
     /// Accepts connection after connection from one submission (multishot, Linux 5.19). The callback is called for each,
-    /// and once with the error that ended it: `ECANCELED`, `EMFILE`, … Where the kernel ends it without an error, or because
-    /// the one connection at hand was gone already (`ECONNABORTED`), the library starts it again. Each descriptor is the
-    /// callback's, to close.
+    /// and once with the error that ended it: `ECANCELED`, `EMFILE`, … Where the kernel ends it without an error, or
+    /// because the one connection at hand was gone already (`ECONNABORTED`), the library starts it again. Each
+    /// descriptor is the callback's, to close.
     @discardableResult
     public func acceptAll(
         on socket: FileDescriptor, _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
@@ -75,8 +76,9 @@ extension Reactor {
         }
     }
 
-    /// Sends all of `bytes`: send(2), again after short sends until nothing is left. The callback gets their number, or an
-    /// error, after which a part of them may have gone out. A closed peer is `EPIPE`, never a signal (`MSG_NOSIGNAL`).
+    /// Sends all of `bytes`: send(2), again after short sends until nothing is left. The callback gets their number, or
+    /// an error, after which a part of them may have gone out. A closed peer is `EPIPE`, never a signal
+    /// (`MSG_NOSIGNAL`).
     ///
     /// One send at a time on a stream socket, or their bytes may mix: after a short send the rest of the first goes out
     /// behind the second. A ``Connection`` keeps its sends in order.
@@ -89,8 +91,9 @@ extension Reactor {
         return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) { $0.bytes = bytes }
     }
 
-    /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call; of more, the
-    /// rest follows. Otherwise as ``send(_:to:timeout:_:)-(Bytes,_,_,_)``: one send at a time on a stream socket.
+    /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call; of
+    /// more, the rest follows. Otherwise as ``send(_:to:timeout:_:)-(Bytes,_,_,_)``: one send at a time on a stream
+    /// socket.
     @discardableResult
     public func send(
         _ pieces: [Bytes], to socket: FileDescriptor, timeout: Duration? = nil,
@@ -140,8 +143,8 @@ extension Reactor {
         }
     }
 
-    /// Calls back each time a descriptor becomes ready: edge-triggered, from one submission (multishot, Linux 5.13). Ends
-    /// with the error the callback gets last.
+    /// Calls back each time a descriptor becomes ready: edge-triggered, from one submission (multishot, Linux 5.13).
+    /// Ends with the error the callback gets last.
     @discardableResult
     public func pollAll(
         _ descriptor: FileDescriptor, for events: PollEvents,

@@ -4,10 +4,11 @@ extension Reactor {
     /// Calls `job` once, `delay` from now at the earliest. Kept by the reactor: costs the kernel nothing.
     ///
     /// Not called at all if cancelled before, or if the reactor stops; nor if there are
-    /// ``ReactorConfiguration/maximumOperations`` already, which is reported (``ReactorReport/jobThrew(_:)``). An error it
-    /// throws is counted and reported.
+    /// ``ReactorConfiguration/maximumOperations`` already, which is reported (``ReactorReport/jobThrew(_:)``). An error
+    /// it throws is counted and reported.
     ///
-    /// - Parameter delay: counted from the beginning of this turn (``now``); zero or less is at once, but never before this call returns.
+    /// - Parameter delay: counted from the beginning of this turn (``now``); zero or less is at once, but never before
+    ///   this call returns.
     @discardableResult
     public func after(_ delay: Duration, _ job: @escaping () throws -> Void) -> OperationToken {
         assertOwner()
@@ -17,9 +18,9 @@ extension Reactor {
     /// Calls `job` again and again, the first time `period` from now, until cancelled or the reactor stops.
     ///
     /// A multishot timeout where the kernel has it (Linux 6.4; see ``Capabilities/multishotTimeout``), the reactor's own
-    /// time otherwise. The kernel counts each beat from when the loop took the one before, so what the loop is late by adds
-    /// up; the reactor's own time keeps to the beat, and a late loop skips some. For work that must keep to the clock, look
-    /// at ``now``.
+    /// time otherwise. The kernel counts each beat from when the loop took the one before, so what the loop is late by
+    /// adds up; the reactor's own time keeps to the beat, and a late loop skips some. For work that must keep to the
+    /// clock, look at ``now``.
     ///
     /// - Parameter period: at least a nanosecond.
     @discardableResult

@@ -5,8 +5,9 @@ public import SystemPackage
 /// ring. The one seam of the library.
 ///
 /// ``IOUringKernel`` is Linux. `SimulatedKernel`, in the library ReactorTesting, is a model of it with a seed and a
-/// virtual clock. Both read the very SQEs and write the very CQEs of `<linux/io_uring.h>` in memory shared with the ring,
-/// so nothing above this protocol knows which one it runs on. It costs one indirect call a turn, none an operation.
+/// virtual clock. Both read the very SQEs and write the very CQEs of `<linux/io_uring.h>` in memory shared with the
+/// ring, so nothing above this protocol knows which one it runs on. It costs one indirect call a turn, none an
+/// operation.
 ///
 /// All calls come from the thread that owns the reactor, but for those of a ``Waker``. Failures are an `Errno`, as
 /// `errno(3)` would say.
