@@ -33,9 +33,8 @@ sanitize: setup ## Runs the tests under AddressSanitizer and ThreadSanitizer.
 lint: ## Checks the rules of the house that a machine can check.
 	@Tools/lint
 
-docs: setup ## Makes the documentation, in .build/documentation.
-	$(SWIFT) package --allow-writing-to-directory .build/documentation \
-		generate-documentation --target UringReactor --output-path .build/documentation
+docs: setup ## Makes the documentation, in .build/documentation; a link to nowhere is an error.
+	@Tools/docs .build/documentation
 
 clean: ## Removes what was built.
 	rm -rf .build .build-release .build-asan .build-tsan

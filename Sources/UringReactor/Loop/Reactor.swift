@@ -5,9 +5,9 @@ import SystemPackage
 
 /// An event loop over io_uring, owned by one thread.
 ///
-/// Operations are started with callbacks (``send(_:to:timeout:_:)``, ``accept(on:timeout:_:)``, …) or belong to
-/// connections, whose handlers are state machines (``connect(to:timeout:options:handler:)``, ``Server``) or callbacks
-/// too. What is started in one turn of the loop goes to the kernel in one system call.
+/// Operations are started with callbacks (``send(_:to:timeout:_:)-(Bytes,_,_,_)``, ``accept(on:timeout:_:)``, …) or
+/// belong to connections, whose handlers are state machines (``connect(to:timeout:options:socketOptions:handler:)``,
+/// ``Server``) or callbacks too. What is started in one turn of the loop goes to the kernel in one system call.
 ///
 /// ```swift
 /// let reactor = try Reactor()

@@ -43,7 +43,8 @@ extension Reactor {
     /// Writes all of `bytes` at `offset`, or, without one, at the file's own position: pwrite(2), write(2), again after
     /// short writes until nothing is left. The callback gets their number.
     ///
-    /// For files and pipes. On a socket use ``send(_:to:timeout:_:)``: a write to a closed connection raises SIGPIPE.
+    /// For files and pipes. On a socket use ``send(_:to:timeout:_:)-(Bytes,_,_,_)``: a write to a closed connection
+    /// raises SIGPIPE.
     @discardableResult
     public func write(
         _ bytes: Bytes, to file: FileDescriptor, at offset: Int64? = nil, timeout: Duration? = nil,
