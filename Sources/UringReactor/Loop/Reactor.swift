@@ -178,8 +178,8 @@ import SystemPackage
         stopRequested = true
     }
 
-    /// Whether ``stop()`` was called or the reactor has ended. What is started now ends with `ECANCELED`, but for what
-    /// needs no peer: close, shutdown, write, fsync, cancel and no-op.
+    /// Whether ``stop()`` was called or the reactor has ended. What is started while it stops ends with `ECANCELED`, but
+    /// for what need not wait for anybody: close, shutdown, fsync, cancel and no-op.
     public var isStopping: Bool { stopRequested || phase == .draining || phase == .finished }
 
     /// One turn: all that is ready is handled, each kind within what was there when its round began, so that none

@@ -9,8 +9,8 @@ public import SystemPackage
 ///   nothing);
 /// - end with `ECANCELED` when cancelled (``Reactor/cancel(_:)``) or when the reactor stops. A cancel can come too late:
 ///   then the callback gets the result;
-/// - once the reactor is stopping, end at once with `ECANCELED`; only what needs no peer (close, shutdown, cancel,
-///   no-op, and write and fsync) is still done;
+/// - once the reactor is stopping, end at once with `ECANCELED`; only what need not wait for anybody (close, shutdown,
+///   cancel, no-op, fsync) is still done;
 /// - keep what they were given alive until the kernel has let go of it, whatever the caller drops;
 /// - let the callback throw: the error is counted and reported (``ReactorReport/callbackThrew(_:operation:)``). The
 ///   descriptor stays open; it is the caller's.

@@ -7,8 +7,7 @@ extension Reactor {
     /// ``ReactorConfiguration/maximumOperations`` already, which is reported (``ReactorReport/jobThrew(_:)``). An error
     /// it throws is counted and reported.
     ///
-    /// - Parameter delay: counted from the beginning of this turn (``now``); zero or less is at once, but never before
-    ///   this call returns.
+    /// - Parameter delay: counted from this call; zero or less is at once, but never before this call returns.
     @discardableResult
     public func after(_ delay: Duration, _ job: @escaping () throws -> Void) -> OperationToken {
         assertOwner()
