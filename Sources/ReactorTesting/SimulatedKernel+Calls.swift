@@ -146,7 +146,15 @@ extension SimulatedKernel {
 
     // MARK: - The waker
 
-    public func makeWaker() throws(Errno) -> any Waker {
+    public func makeWaker() throws(RingUnavailable) -> any Waker {
+        do {
+            return try makeSimulatedWaker()
+        } catch {
+            throw unavailable(error)
+        }
+    }
+
+    private func makeSimulatedWaker() throws(Errno) -> any Waker {
         guard let ring else { throw .badFileDescriptor }
         precondition(waker == nil, "makeWaker() is called once")
         return try call(.makeWaker, "") { () throws(Errno) -> SimulatedWaker in

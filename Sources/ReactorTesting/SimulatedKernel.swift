@@ -130,7 +130,7 @@ public import UringReactor
         return rounded
     }
 
-    private func unavailable(_ errno: Errno) -> RingUnavailable {
+    func unavailable(_ errno: Errno) -> RingUnavailable {
         RingUnavailable(errno: errno, disabledSetting: nil, lockedMemoryLimit: nil, kernelVersion: "simulated")
     }
 

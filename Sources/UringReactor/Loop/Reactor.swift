@@ -67,7 +67,7 @@ import SystemPackage
             waker = try kernel.makeWaker()
         } catch {
             kernel.close()
-            throw RingUnavailable(errno: error, disabledSetting: nil, lockedMemoryLimit: nil, kernelVersion: "")
+            throw error
         }
         self.configuration = configuration
         mailbox = Mailbox(waker: waker)

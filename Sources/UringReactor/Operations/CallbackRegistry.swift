@@ -171,8 +171,11 @@ struct CallbackSlot: SlabElement {
         // The last completion may bring something too: first what it brings, then whether it was the last.
         let isBeat = kind == .timeout && completion.result == -ETIME
         let brings = completion.result >= 0 || isBeat
-        if brings { callInPlace(index, .success(isBeat ? 0 : Int(completion.result))) }
-        guard !completion.hasMore else { return }
+        // A beat that a cancel came too late for is nobody's loss; a connection or a readiness would be.
+        if brings, !isBeat || !slots[index].flags.isEnding && !core.isDraining {
+            callInPlace(index, .success(isBeat ? 0 : Int(completion.result)))
+        }
+        guard !completion.hasMore else { return cancelAgain(token) }
         // EINTR is nobody's failure, ECONNABORTED that of a connection which is gone, not of its listener: accept(2).
         let isHarmless = completion.result == -EINTR || (kind == .accept && completion.result == -ECONNABORTED)
         if brings || isHarmless, !slots[index].flags.isEnding, !core.isDraining {
@@ -235,10 +238,22 @@ struct CallbackSlot: SlabElement {
             core.deliver(token, result: -ECANCELED)
             return true
         }
-        slots[index].pending += 1
-        let cancel = OperationToken(.cancel, slot: index, generation: token.generation)
-        unsafe core.start(.cancel, cancel) { unsafe io_uring_prep_cancel64($0, token.rawValue, 0) }
+        sendCancel(token)
         return true
+    }
+
+    /// A multishot goes on that was told to end: the cancel came while the kernel had it off its list, between firing and
+    /// arming it again, and found nothing. Now it is armed.
+    private func cancelAgain(_ token: OperationToken) {
+        let index = token.slot
+        guard slots[index].flags.isEnding || core.isDraining, slots[index].pending == 1 else { return }
+        sendCancel(token)
+    }
+
+    private func sendCancel(_ token: OperationToken) {
+        slots[token.slot].pending += 1
+        let cancel = OperationToken(.cancel, slot: token.slot, generation: token.generation)
+        unsafe core.start(.cancel, cancel) { unsafe io_uring_prep_cancel64($0, token.rawValue, 0) }
     }
 
     /// Marks all operations on a descriptor as cancelled: the kernel is asked to end them. One of which it has done a part

@@ -160,9 +160,9 @@ public import SystemPackage
 
     // MARK: - Beside the ring
 
-    public func makeWaker() throws(Errno) -> any Waker {
+    public func makeWaker() throws(RingUnavailable) -> any Waker {
         let descriptor = creactor_eventfd()
-        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        guard descriptor >= 0 else { throw IOUringKernel.unavailable(Errno(rawValue: errno)) }
         return EventDescriptorWaker(descriptor: FileDescriptor(rawValue: descriptor))
     }
 

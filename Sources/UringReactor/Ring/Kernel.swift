@@ -33,7 +33,7 @@ public protocol Kernel: AnyObject {
     func close()
 
     /// Makes the means to end a wait of ``enter(_:)`` from another thread. Called once, after ``open(_:)``.
-    func makeWaker() throws(Errno) -> any Waker
+    func makeWaker() throws(RingUnavailable) -> any Waker
 
     /// Nanoseconds of CLOCK_MONOTONIC, the clock by which the ring's timeouts are measured.
     func now() -> UInt64

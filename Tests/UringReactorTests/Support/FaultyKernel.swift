@@ -50,8 +50,11 @@ final class FaultyKernel: Kernel {
         return real.now() + clockOffset
     }
 
-    func makeWaker() throws(Errno) -> any Waker {
-        if let wakerFailure { throw wakerFailure }
+    func makeWaker() throws(RingUnavailable) -> any Waker {
+        if let wakerFailure {
+            throw RingUnavailable(
+                errno: wakerFailure, disabledSetting: nil, lockedMemoryLimit: nil, kernelVersion: "faulty")
+        }
         return try real.makeWaker()
     }
 

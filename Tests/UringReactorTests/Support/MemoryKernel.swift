@@ -110,7 +110,7 @@ import SystemPackage
     }
 
     func close() {}
-    func makeWaker() throws(Errno) -> any Waker { NoWaker(descriptor: wakeDescriptor) }
+    func makeWaker() throws(RingUnavailable) -> any Waker { NoWaker(descriptor: wakeDescriptor) }
     func now() -> UInt64 { 1 }
     func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor { throw .notSupported }
     func bind(_ socket: FileDescriptor, to address: SocketAddress) throws(Errno) { throw .notSupported }
