@@ -35,6 +35,8 @@ public final class Server {
 
     private static let shortestPause = Duration.milliseconds(10)
     private static let longestPause = Duration.milliseconds(500)
+    /// How long somebody who is refused may take to hear it, and then to go.
+    private static let refusalTimeout = Duration.seconds(1)
 
     /// A server with a state machine for each connection.
     ///
@@ -173,17 +175,40 @@ public final class Server {
         guard !isStopping, group.count < configuration.maximumConnections ?? .max else { return refuse(socket) }
         let connection = reactor.connections.adopt(
             socket, group: group, options: configuration.connection, makeDriver: makeDriver)
-        if connection == nil { refuse(socket) }
+        if let connection {
+            // The handler that was just made may have stopped the server, which did not know this connection yet.
+            if isStopping { connection.close() }
+        } else {
+            refuse(socket)
+        }
     }
 
     private func refuse(_ socket: FileDescriptor) {
         refusedConnections += 1
-        guard let refusal = configuration.refusal, !reactor.isStopping else {
-            reactor.close(socket)
-            return
+        guard let refusal = configuration.refusal, !isStopping, !reactor.isStopping else { return dismiss(socket) }
+        reactor.send(refusal, to: socket, timeout: Server.refusalTimeout) { [self] result in
+            guard case .success = result else { return dismiss(socket) }
+            try? reactor.core.kernel.shutdown(socket, .sending)
+            awaitEnd(of: socket, until: reactor.core.deadline(after: Server.refusalTimeout))
         }
-        reactor.send(refusal, to: socket, timeout: .seconds(1)) { [reactor] _ in reactor.close(socket) }
     }
+
+    /// Waits a little for the end of somebody who was refused: if we closed with something unread, the reset could overtake
+    /// what we said.
+    private func awaitEnd(of socket: FileDescriptor, until deadline: UInt64) {
+        guard deadline > reactor.now else { return dismiss(socket) }
+        let rest = Duration.nanoseconds(Int64(clamping: deadline - reactor.now))
+        reactor.receive(from: socket, timeout: rest) { [self] result in
+            if case .success(let bytes) = result, !bytes.isEmpty {
+                awaitEnd(of: socket, until: deadline)
+            } else {
+                dismiss(socket)
+            }
+        }
+    }
+
+    /// Nothing is in flight on the socket. Not through the ring, which may have no place left for the operation.
+    private func dismiss(_ socket: FileDescriptor) { reactor.core.kernel.close(socket) }
 
     private func acceptEnded(_ error: IOError) {
         acceptance = .none
@@ -218,10 +243,10 @@ public final class Server {
     private func closeListener() {
         guard isListening else { return }
         isListening = false
-        reactor.close(listener) { [self] _ in
-            if let path = address.path, !path.isEmpty { try? reactor.core.kernel.unlink(path) }
-            if reactor.isStopping { leave() } else { finishIfDone() }
-        }
+        // No accept is in flight any more.
+        reactor.core.kernel.close(listener)
+        if let path = address.path, !path.isEmpty { try? reactor.core.kernel.unlink(path) }
+        finishIfDone()
     }
 
     fileprivate func finishIfDone() {
@@ -231,10 +256,12 @@ public final class Server {
         if ownsReactor { reactor.stop() }
     }
 
-    /// The reactor was stopped. A pause in accepting ends here; an accept in flight says itself when it has ended.
+    /// The reactor was stopped, and ends the connections. A pause in accepting ends here; an accept in flight says itself when
+    /// it has ended.
     func reactorStops() {
         isStopping = true
         if acceptance == .none { closeListener() }
+        finishIfDone()
     }
 
     private func leave() {

@@ -45,4 +45,15 @@ struct ReactorRun {
         #expect(statistics.staleCompletions == 0)
         return statistics
     }
+
+    /// Runs until `isOver` holds, which is looked at every millisecond.
+    @discardableResult
+    func run(stoppedBy isOver: @escaping () -> Bool) throws -> Statistics {
+        func look() {
+            if isOver() { return reactor.stop() }
+            reactor.after(.milliseconds(1), look)
+        }
+        look()
+        return try run()
+    }
 }

@@ -17,7 +17,7 @@ enum Seen: Equatable {
 final class Script {
     private(set) var seen: [Seen] = []
     private(set) var bytes: [UInt8] = []
-    /// How often the handler, not the script, was made and released.
+    /// The connection of the last event.
     private(set) var connection: Connection?
     private let answer: (ConnectionEvent, Connection) throws -> NextStep
     private let keepsBytes: Bool
@@ -53,9 +53,10 @@ final class Script {
         case .opened: note(.opened)
         case .received(let bytes):
             #expect(!bytes.isEmpty)
-            if keepsBytes { self.bytes += bytes }
-            let text = keepsBytes ? String(bytes) : ""
+            if keepsBytes { self.bytes.append(bytes) }
+            let text = keepsBytes && self.bytes.count < 10_000 ? String(bytes) : ""
             if case .received(let before)? = seen.last {
+                guard !text.isEmpty else { break }
                 seen[seen.count - 1] = .received(before + text)
             } else {
                 note(.received(text))
@@ -78,3 +79,10 @@ final class Script {
 
 /// Something to throw.
 struct Mishap: Error, Equatable {}
+
+extension [UInt8] {
+    /// Without a loop over single bytes, which is slow in debug builds.
+    mutating func append(_ bytes: Bytes) {
+        unsafe bytes.withUnsafeBytes { unsafe append(contentsOf: $0) }
+    }
+}

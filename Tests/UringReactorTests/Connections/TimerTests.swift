@@ -1,0 +1,89 @@
+import Testing
+
+@testable import UringReactor
+
+/// Deadlines and idle timeouts of connections.
+@Suite struct ConnectionTimerTests {
+    @Test func idleComesAgainAndAgain() throws {
+        var count = 0
+        var options = ConnectionOptions()
+        options.idleTimeout = .milliseconds(2)
+        options.lingerTimeout = .zero
+        let script = Script { event, _ in
+            guard case .timedOut = event else { return .continue }
+            count += 1
+            return count == 3 ? .close : .continue
+        }
+        let run = try ReactorRun()
+        let listener = try RawListener()
+        run.reactor.connect(to: listener.address, options: options, handler: script.handler)
+        try run.run(stoppedBy: { script.reason != nil })
+        #expect(script.seen == [.opened, .timedOut, .timedOut, .timedOut, .closed(.idle)])
+    }
+
+    @Test(arguments: [NextStep.close, .abort]) func theDeadlineIsToldOnce(step: NextStep) throws {
+        var options = ConnectionOptions()
+        options.lingerTimeout = .zero
+        let script = Script { event, connection in
+            switch event {
+            case .opened:
+                connection.setDeadline(after: .seconds(50))
+                connection.setDeadline(after: .milliseconds(1))
+                return .continue
+            case .timedOut: return step
+            default: return .continue
+            }
+        }
+        let run = try ReactorRun()
+        let listener = try RawListener()
+        run.reactor.connect(to: listener.address, options: options, handler: script.handler)
+        try run.run(stoppedBy: { script.reason != nil })
+        #expect(script.seen == [.opened, .timedOut, .closed(.deadline)])
+    }
+
+    @Test func aDeadlineCanBeTakenBack() throws {
+        let script = Script { event, connection in
+            if case .opened = event {
+                connection.setDeadline(after: .milliseconds(1))
+                connection.setDeadline(after: nil)
+            }
+            return .continue
+        }
+        let run = try ReactorRun()
+        let listener = try RawListener()
+        run.reactor.connect(to: listener.address, handler: script.handler)
+        run.reactor.after(.milliseconds(20)) { run.reactor.stop() }
+        try run.run()
+        #expect(script.seen == [.opened, .closed(.reactorStopped)])
+    }
+
+    // A deadline for each request beside an idle timeout: the queue must not grow with the number of requests.
+    @Test func deadlinesLeaveNothingBehind() throws {
+        var options = ConnectionOptions()
+        options.idleTimeout = .milliseconds(20)
+        var deadlines = 0
+        var most = 0
+        let script = Script { event, connection in
+            switch event {
+            case .opened:
+                connection.setDeadline(after: .milliseconds(1))
+                return .continue
+            case .timedOut:
+                deadlines += 1
+                most = max(most, connection.table.core.timers.count)
+                if deadlines == 300 { return .abort }
+                connection.setDeadline(after: deadlines.isMultiple(of: 3) ? nil : .milliseconds(1))
+                // With the idle timeout the next one; the handler asks for the deadline again then.
+                return .continue
+            default: return .continue
+            }
+        }
+        let run = try ReactorRun()
+        let listener = try RawListener()
+        run.reactor.connect(to: listener.address, options: options, handler: script.handler)
+        try run.run(stoppedBy: { script.reason != nil })
+        #expect(deadlines == 300)
+        // The watchdog, the look, the connection's own, and the few that were overtaken and are not due yet.
+        #expect(most < 40)
+    }
+}
