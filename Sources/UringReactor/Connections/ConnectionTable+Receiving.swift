@@ -22,8 +22,8 @@ extension ConnectionTable {
     /// A buffer with enough room: the last one, as long as a quarter of it is left, so that small messages share one.
     private func bufferForReceive(_ index: UInt32) -> ReceiveBuffer {
         let size = slots[index].bufferSize
-        // If nobody kept a slice, as a rule, the receive begins at the start of a warm buffer. Decided here and nowhere else:
-        // once a receive is prepared, where it goes must not change.
+        // Nobody kept a slice, as a rule: then the receive begins at the start of a warm buffer. Decided here and nowhere
+        // else: once a receive is prepared, where it goes must not change.
         ReceiveBuffers.resetIfUnused(&slots[index].receiveBuffer)
         if let buffer = slots[index].receiveBuffer {
             if buffer.room >= core.buffers.capacity(of: size) / 4, buffer.capacity >= core.buffers.capacity(of: size) {

@@ -256,8 +256,8 @@ public final class Server {
         if ownsReactor { reactor.stop() }
     }
 
-    /// The reactor was stopped, and ends the connections. A pause in accepting ends here; an accept in flight says itself when
-    /// it has ended.
+    /// The reactor was stopped, and ends the connections. A pause in accepting ends here; an accept in flight says itself
+    /// when it has ended.
     func reactorStops() {
         isStopping = true
         if acceptance == .none { closeListener() }

@@ -16,13 +16,14 @@ import Testing
                         connection.pauseReading()
                         peer.value?.send("held")
                         peer.value?.close()
+                        connection.setDeadline(after: .milliseconds(5))
                     }
                 } else {
                     connection.pauseReading()
                     peer.value?.send("held")
                     peer.value?.close()
+                    connection.setDeadline(after: .milliseconds(5))
                 }
-                connection.setDeadline(after: .milliseconds(5))
             case .timedOut: connection.resumeReading()
             case .ended: return .close
             default: break
@@ -45,8 +46,8 @@ import Testing
                 connection.table.later {
                     connection.pauseReading()
                     peer.value?.close()
+                    connection.setDeadline(after: .milliseconds(5))
                 }
-                connection.setDeadline(after: .milliseconds(5))
             case .timedOut:
                 connection.resumeReading()
                 // Pausing again before the next turn holds it on.
@@ -73,8 +74,8 @@ import Testing
                     connection.pauseReading()
                     peer.value?.send("never delivered")
                     peer.value?.close()
+                    connection.setDeadline(after: .milliseconds(5))
                 }
-                connection.setDeadline(after: .milliseconds(5))
                 return .continue
             case .timedOut:
                 connection.send("bye")

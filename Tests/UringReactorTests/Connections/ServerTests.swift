@@ -156,16 +156,21 @@ import Testing
             var hogs: [Int32] = []
             while case let hog = dup(0), hog >= 0 { hogs.append(hog) }
             var turns: UInt64 = 0
-            reactor.after(.milliseconds(100)) {
-                turns = reactor.statistics.turns
-                try #require(server.connectionCount == 0)
-                for hog in hogs { close(hog) }
+            func whenPaused() {
+                guard !reports.isEmpty else { return reactor.after(.milliseconds(1), whenPaused).ignore() }
+                let before = reactor.statistics.turns
+                reactor.after(.milliseconds(100)) {
+                    turns = reactor.statistics.turns - before
+                    try #require(server.connectionCount == 0)
+                    for hog in hogs { close(hog) }
+                    look()
+                }
             }
             func look() {
                 if script.seen == [.opened] { return reactor.stop() }
                 reactor.after(.milliseconds(5), look)
             }
-            reactor.after(.milliseconds(100), look)
+            whenPaused()
             reactor.after(.seconds(60)) { reactor.stop() }
             try reactor.run()
             withExtendedLifetime(peer) {}
@@ -306,6 +311,7 @@ import Testing
         let box = Box<Server>()
         let server = try run.server(on: .loopback(), configuration) { _ in
             box.value?.stop()
+            box.value = nil
             return script.handler
         }
         box.value = server

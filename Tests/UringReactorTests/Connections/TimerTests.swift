@@ -42,18 +42,19 @@ import Testing
     }
 
     @Test func aDeadlineCanBeTakenBack() throws {
+        var hasPassed = false
+        let run = try ReactorRun()
         let script = Script { event, connection in
             if case .opened = event {
                 connection.setDeadline(after: .milliseconds(1))
                 connection.setDeadline(after: nil)
+                run.reactor.after(.milliseconds(2)) { hasPassed = true }
             }
             return .continue
         }
-        let run = try ReactorRun()
         let listener = try RawListener()
         run.reactor.connect(to: listener.address, handler: script.handler)
-        run.reactor.after(.milliseconds(20)) { run.reactor.stop() }
-        try run.run()
+        try run.run(stoppedBy: { script.seen.count == 1 && hasPassed })
         #expect(script.seen == [.opened, .closed(.reactorStopped)])
     }
 
@@ -85,5 +86,18 @@ import Testing
         #expect(deadlines == 300)
         // The watchdog, the look, the connection's own, and the few that were overtaken and are not due yet.
         #expect(most < 40)
+    }
+
+    // What is set up before the reactor runs counts from then, not from when the reactor was made.
+    @Test func aDelayBeginsWhenItIsAskedFor() throws {
+        let run = try ReactorRun()
+        let kernel = IOUringKernel()
+        let made = kernel.now()
+        while kernel.now() < made + 20_000_000 {}
+        let asked = kernel.now()
+        var due: UInt64 = 0
+        run.reactor.after(.milliseconds(20)) { due = kernel.now() }
+        try run.run(stoppedBy: { due != 0 })
+        #expect(due >= asked + 20_000_000)
     }
 }
