@@ -19,6 +19,8 @@ struct ConnectionSlot: SlabElement {
     var lastActivity: UInt64 = 0
     /// The deadline of the earliest entry of the timer queue that names this slot; 0 for none.
     var timerAt: UInt64 = 0
+    /// That of an entry which an earlier one has overtaken, and which will serve when its own time comes; 0 for none.
+    var overtakenTimerAt: UInt64 = 0
     /// When the last write was started; 0 for never.
     var lastWrite: UInt64 = 0
     /// Bytes offered to the send in flight.

@@ -278,6 +278,8 @@ final class ConnectionTable {
     func schedule(_ index: UInt32) {
         let due = nextDeadline(index)
         guard due != 0, slots[index].timerAt == 0 || due < slots[index].timerAt else { return }
+        // The idle timeout's, as a rule. Entered anew after each deadline, it would be there a thousand times.
+        slots[index].overtakenTimerAt = slots[index].timerAt
         slots[index].timerAt = due
         core.timers.add(token(.connectionReady, index), at: due)
     }
@@ -301,10 +303,11 @@ final class ConnectionTable {
     /// An entry of the timer queue is due. It may have been made for a deadline that has moved since.
     func timeIsUp(_ token: OperationToken) {
         let index = token.slot
-        // An entry that an earlier one has overtaken is nobody's any more. Taken for a live one it would be entered again
-        // each time it is due, and with each deadline that is set there would be one more.
+        // An entry that was overtaken twice is nobody's any more. Taken for a live one it would be entered again each time
+        // it is due, for good.
         guard isTimed(token), slots[index].timerAt <= core.now else { return }
-        slots[index].timerAt = 0
+        slots[index].timerAt = slots[index].overtakenTimerAt
+        slots[index].overtakenTimerAt = 0
         defer { if slots[index].state != .vacant { schedule(index) } }
         let due = nextDeadline(index)
         guard due != 0, due <= core.now else { return }
