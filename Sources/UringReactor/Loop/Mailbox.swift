@@ -94,10 +94,11 @@ final class Mailbox: Sendable {
 
     /// Takes no more jobs and forgets those there are.
     func discard() {
-        // Released outside of the lock: what a job has captured may post when it goes.
-        _ = contents.withLock { contents in
+        let jobs = contents.withLock { contents in
             contents.isClosed = true
             return exchangeJobs(&contents)
         }
+        // Released outside of the lock, and no earlier: what a job has captured may post when it goes.
+        withExtendedLifetime(jobs) {}
     }
 }

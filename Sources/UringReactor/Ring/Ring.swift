@@ -19,7 +19,12 @@ import DequeModule
     /// Ends the process once the ring is gone: what would be started could never complete.
     @inline(__always)
     func assertOpen() {
-        precondition(!isClosed, "An operation was started on a Reactor whose run() has returned.")
+        if isClosed { Ring.usedAfterTheEnd() }
+    }
+
+    @inline(never)
+    private static func usedAfterTheEnd() -> Never {
+        fatalError("An operation was started on a Reactor whose run() has returned. Its callback could never be called.")
     }
 
     /// Counts since the ring was made.

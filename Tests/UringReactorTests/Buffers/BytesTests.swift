@@ -155,8 +155,10 @@ import Testing
         await #expect(processExitsWith: .failure) { _ = ("abc" as Bytes)[-1] }
         await #expect(processExitsWith: .failure) { _ = ("abc" as Bytes)[2..<4] }
         await #expect(processExitsWith: .failure) { _ = ("abc" as Bytes)[...3] }
-        await #expect(processExitsWith: .failure) { _ = Bytes(capacity: 2) { _ in 3 } }
+        await #expect(processExitsWith: .failure) { BytesTests.writeMoreThanFits() }
     }
+
+    private static func writeMoreThanFits() { _ = Bytes(capacity: 2) { _ in 3 } }
 }
 
 extension Bytes {
