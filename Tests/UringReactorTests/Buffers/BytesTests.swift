@@ -158,7 +158,7 @@ import Testing
         await #expect(processExitsWith: .failure) { BytesTests.writeMoreThanFits() }
     }
 
-    private static func writeMoreThanFits() { _ = Bytes(capacity: 2) { _ in 3 } }
+    private static func writeMoreThanFits() { _ = unsafe Bytes(capacity: 2) { _ in 3 } }
 }
 
 extension Bytes {
