@@ -43,18 +43,25 @@ import Testing
     }
 
     @Test func equalDeadlinesKeepTheirOrder() throws {
-        let reactor = try Reactor.quiet()
+        let kernel = FaultyKernel()
+        let reactor = try Reactor.quiet(kernel: kernel)
         var order: [Int] = []
+        // However slow this machine is: time passes when all have been started.
+        kernel.frozenClock = kernel.now()
         for number in 0..<100 { reactor.after(.milliseconds(3)) { order.append(number) } }
         for number in 100..<200 { reactor.after(.zero) { order.append(number) } }
+        kernel.frozenClock = nil
         try reactor.runToIdle()
         #expect(order == Array(100..<200) + Array(0..<100))
     }
 
     @Test func shorterDelaysComeFirst() throws {
-        let reactor = try Reactor.quiet()
+        let kernel = FaultyKernel()
+        let reactor = try Reactor.quiet(kernel: kernel)
         var order: [Int] = []
+        kernel.frozenClock = kernel.now()
         for delay in [9, 1, 5] { reactor.after(.milliseconds(delay)) { order.append(delay) } }
+        kernel.frozenClock = nil
         try reactor.runToIdle()
         #expect(order == [1, 5, 9])
     }

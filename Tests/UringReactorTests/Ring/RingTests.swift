@@ -1,4 +1,5 @@
 import CLiburing
+import CTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -144,7 +145,8 @@ import Testing
         #expect(reactor.statistics.interruptedEnters == (errno == EINTR ? 13 : 0))
     }
 
-    @Test func aBrokenRingIsSaid() throws {
+    /// Not under a sanitizer: what the kernel may still write to is never freed, which one calls a leak.
+    @Test(.enabled(if: allocation_counter_works())) func aBrokenRingIsSaid() throws {
         let kernel = FaultyKernel()
         let reactor = try Reactor.quiet(kernel: kernel)
         kernel.failures = [-EBADR]

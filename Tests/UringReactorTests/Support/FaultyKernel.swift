@@ -16,6 +16,8 @@ final class FaultyKernel: Kernel {
     /// Added to the real clock; `clockStep` is added at each reading.
     var clockOffset: UInt64 = 0
     var clockStep: UInt64 = 0
+    /// If not nil, what the clock says.
+    var frozenClock: UInt64?
     /// All enters, as they were asked for.
     private(set) var requests: [EnterRequest] = []
     /// Whether to keep `requests`.
@@ -46,6 +48,7 @@ final class FaultyKernel: Kernel {
     }
 
     func now() -> UInt64 {
+        if let frozenClock { return frozenClock }
         clockOffset += clockStep
         return real.now() + clockOffset
     }
