@@ -19,7 +19,9 @@ import UringReactor
             bytes += Self.words.randomElement(using: &random) ?? []
         }
         if Int.random(in: 0..<4, using: &random) == 0 {
-            bytes += (0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+            for _ in 0..<Int.random(in: 0...300, using: &random) {
+                bytes.append(UInt8.random(in: .min ... .max, using: &random))
+            }
         }
         return Bytes(bytes)
     }

@@ -18,7 +18,8 @@ public enum CloseReason: Sendable, Hashable {
     case idle
     /// The deadline set by ``Connection/setDeadline(after:)`` passed, and the handler answered ``NextStep/close``.
     case deadline
-    /// What was queued could not be sent, or the peer did not end, in the time allowed for that.
+    /// What was queued could not be sent in the time allowed for that: ``ConnectionOptions/flushTimeout``, or
+    /// ``ServerConfiguration/drainTimeout``.
     case closeTimedOut
     /// More was waiting to be sent than ``ConnectionOptions/maximumPendingBytes``: a peer that reads too slowly.
     case slowConsumer

@@ -1,7 +1,7 @@
 import SystemPackage
 
-/// The callback style: for connections made with ``Reactor/connect(to:timeout:options:_:)`` or accepted by a server that
-/// was given a function instead of handlers.
+/// The callback style: for connections made with ``Reactor/connect(to:timeout:options:socketOptions:_:)``, or accepted
+/// by a server that was given a function instead of handlers.
 ///
 /// Nothing is received until it is asked for, one receive at a time; what the peer sends meanwhile waits in the kernel.
 /// Callbacks are called on a later turn, never before the call that was given them returns. One that throws closes its
@@ -48,6 +48,8 @@ extension Connection {
 
     /// Calls back once, when the connection has ended and nothing of it is in flight. Right away, on the next turn, for one
     /// that has ended already.
+    ///
+    /// What has ended before cannot be told any more: such a callback gets ``CloseReason/closed``.
     public func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) {
         guard let driver = callbackDriver else { return table.later { try callback(.closed) } }
         driver.whenClosed(callback)

@@ -43,13 +43,12 @@ public enum SendOutcome: Sendable, Hashable {
     /// It will be sent, but more than ``ConnectionOptions/highWatermark`` is waiting now: send less until
     /// ``ConnectionEvent/drained``.
     case backlogged
-    /// It will not be sent: the connection has ended, is ending, or its sending has ended. The library says nothing more
-    /// of it; ``ConnectionEvent/closed(_:)`` has been or will be delivered.
+    /// It will not be sent: the connection is not open yet, has ended, is ending, or its sending has ended.
     case refused
 }
 
 extension Connection {
-    /// Whether it is open, at least in one direction, and nobody has asked for its end.
+    /// Whether it is open, at least in one direction, and nobody has asked for its end. False while it is connecting.
     public var isOpen: Bool { table.state(of: self).isLive }
 
     /// Bytes that wait to be sent.
@@ -57,7 +56,8 @@ extension Connection {
 
     /// Sends all of `bytes`, after what was queued before. What is queued in one turn goes out together.
     ///
-    /// Copies nothing: the bytes must not change, which ``Bytes`` guarantees.
+    /// Copies nothing: the bytes must not change, which ``Bytes`` guarantees. Refused before the connection is open:
+    /// ``ConnectionEvent/opened`` is when to begin.
     @discardableResult
     public func send(_ bytes: Bytes) -> SendOutcome {
         table.send(bytes, callback: nil, on: self)
@@ -76,15 +76,18 @@ extension Connection {
     /// `SHUT_WR`.
     public func shutdownSending() { table.shutdownSending(self) }
 
-    /// Stops receiving, so that the peer's sends fill the kernel's buffers and then wait: backpressure. What has been
-    /// received already is delivered after ``resumeReading()``.
+    /// Stops receiving, so that the peer's sends fill the kernel's buffers and then wait: backpressure. A receive that is
+    /// in flight completes, and what it brought is delivered after ``resumeReading()``. The idle timeout goes on.
+    ///
+    /// For state machines; with callbacks nothing is received that was not asked for.
     public func pauseReading() { table.pauseReading(self) }
 
     /// Goes on after ``pauseReading()``.
     public func resumeReading() { table.resumeReading(self) }
 
     /// Sends the handler ``ConnectionEvent/timedOut`` once, `delay` from now, in place of an earlier deadline; nil for
-    /// none. Independent of the idle timeout. Costs no operation.
+    /// none. With callbacks the connection is closed then (``CloseReason/deadline``). Independent of the idle timeout.
+    /// Costs no operation. Not before the connection is open.
     public func setDeadline(after delay: Duration?) { table.setDeadline(self, after: delay) }
 
     /// The address of the peer, or nil if the connection has ended: getpeername(2).

@@ -13,13 +13,17 @@ public final class Server {
     public let reactor: Reactor
     /// Where it listens, with the port that the kernel chose.
     public let address: SocketAddress
+    /// As it was given; it does not change.
     public let configuration: ServerConfiguration
     /// Connections turned away because there were as many as may be.
     public private(set) var refusedConnections = 0
 
-    /// Called once, when the server has been stopped and its last connection is closed.
+    /// Called once, on the reactor's thread, when the server has ended and its last connection is closed: after
+    /// ``stop()``, or because the reactor was stopped.
     public var whenStopped: (() -> Void)?
 
+    /// Tells it from the other servers of its reactor, past ones included.
+    private var number: UInt64 = 0
     private let listener: FileDescriptor
     private let ownsReactor: Bool
     private let makeDriver: (Connection) throws -> ConnectionDriver
@@ -42,7 +46,8 @@ public final class Server {
     ///
     /// - Parameters:
     ///   - address: port 0 lets the kernel choose; ``address`` then tells.
-    ///   - reactor: the reactor to attach to, from its thread; nil makes one.
+    ///   - reactor: the reactor to attach to, from its thread, which ``stop()`` then leaves running; nil makes one with
+    ///     the default configuration.
     ///   - makeHandler: makes the handler of a new connection; called before its ``ConnectionEvent/opened``.
     /// - Throws: ``IOError`` if it cannot listen there; ``RingUnavailable`` if there is no io_uring.
     @inlinable
@@ -92,7 +97,7 @@ public final class Server {
         self.makeDriver = makeDriver
         (listener, self.address) = try Server.listen(on: address, configuration, reactor.core.kernel)
         group.server = self
-        reactor.servers[ObjectIdentifier(self)] = self
+        number = reactor.attach(self)
         accept()
     }
 
@@ -152,13 +157,13 @@ public final class Server {
     }
 
     /// What other threads, and signal handlers by way of them, may use of the server.
-    public var handle: ServerHandle { ServerHandle(reactor: reactor.handle, server: ObjectIdentifier(self)) }
+    public var handle: ServerHandle { ServerHandle(reactor: reactor.handle, server: number) }
 
     // MARK: - Accepting
 
     private func accept() {
         retry = .none
-        acceptance = reactor.acceptAll(on: listener) { [self] result in
+        acceptance = reactor.acceptMultishot(on: listener) { [self] result in
             switch result {
             case .success(let socket): accepted(socket)
             case .failure(let error): acceptEnded(error)
@@ -214,17 +219,19 @@ public final class Server {
         acceptance = .none
         if isStopping || reactor.isStopping { return closeListener() }
         switch error.errno {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
-            // Those that wait to be accepted keep the listener ready: trying again at once would spin.
+        case .badFileDescriptor, .notSocket, .invalidArgument, .notSupportedOnSocket:
+            // Somebody else has closed the listener, or made something else of it.
+            reactor.core.report(.acceptFailed(error))
+            closeListener()
+        default:
+            // No descriptor left, no memory, a firewall's rule: it may pass. Those that wait to be accepted keep the
+            // listener ready meanwhile, so trying again at once would spin.
             if pausedSince == nil {
                 pausedSince = reactor.now
                 reactor.core.report(.acceptPaused(error))
             }
             retry = reactor.after(pause) { [self] in accept() }
             pause = min(pause * 2, Server.longestPause)
-        default:
-            reactor.core.report(.acceptFailed(error))
-            closeListener()
         }
     }
 
@@ -265,7 +272,7 @@ public final class Server {
     }
 
     private func leave() {
-        guard reactor.servers.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+        guard reactor.servers.removeValue(forKey: number) != nil else { return }
         whenStopped?()
     }
 }
@@ -279,7 +286,7 @@ private final class ServerGroup: ConnectionGroup {
 /// Stops a ``Server`` from any thread.
 public struct ServerHandle: Sendable {
     let reactor: ReactorHandle
-    let server: ObjectIdentifier
+    let server: UInt64
 
     /// ``Server/stop()``. More than once, and after the server has ended, is harmless.
     public func stop() {

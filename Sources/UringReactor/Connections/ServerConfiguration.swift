@@ -22,5 +22,6 @@ public struct ServerConfiguration: Sendable {
     /// How long ``Server/stop()`` lets connections finish before it ends them.
     public var drainTimeout = Duration.seconds(5)
 
+    /// The defaults.
     public init() {}
 }

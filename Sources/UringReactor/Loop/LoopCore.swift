@@ -38,7 +38,7 @@ import Histogram
         kernel = ring.kernel
         batching = configuration.batching
         buffers = ReceiveBuffers(baseSize: configuration.receiveBufferSize)
-        report = configuration.report
+        report = configuration.onReport
         now = ring.kernel.now()
         switch configuration.batching.form {
         case .turn: threshold = .max

@@ -29,7 +29,8 @@ import SystemPackage
     private let waker: any Waker
     let configuration: ReactorConfiguration
     /// The servers attached to this reactor, kept alive until they have ended.
-    var servers: [ObjectIdentifier: Server] = [:]
+    var servers: [UInt64: Server] = [:]
+    private var serversAttached: UInt64 = 0
 
     private enum Phase {
         /// Made, not yet running.
@@ -120,6 +121,13 @@ import SystemPackage
         copy.connectionsHighWaterMark = connections.slots.highWaterMark
         copy.receiveBufferAllocations = core.buffers.allocations
         return copy
+    }
+
+    /// Keeps a server alive until it has ended, and numbers it.
+    func attach(_ server: Server) -> UInt64 {
+        serversAttached += 1
+        servers[serversAttached] = server
+        return serversAttached
     }
 
     // MARK: - Running

@@ -22,7 +22,7 @@ public struct ReactorConfiguration {
     public var ignoresBrokenPipeSignal = true
     /// Called, on the reactor's thread, with what happened that no callback hears of: an error thrown by a callback, an
     /// accept that failed. By default a line on standard error.
-    public var report: (ReactorReport) -> Void = { $0.print() }
+    public var onReport: (ReactorReport) -> Void = { $0.print() }
 
     /// The defaults.
     public init() {}

@@ -6,7 +6,7 @@ extension CallbackRegistry {
     /// Fills the entry from the slot: the first time, and each time the operation is started again.
     @inline(__always)
     func prepare(_ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>) {
-        if unsafe slot.pointee.kind == .noOperation {
+        if unsafe slot.pointee.kind == .nop {
             unsafe io_uring_prep_nop(entry)
         } else {
             unsafe prepareOther(entry, slot)
@@ -81,13 +81,13 @@ extension CallbackRegistry {
             // An offset of -1 writes at the file's own position, which moves on by itself.
             let offset = arguments.tv_sec < 0 ? arguments.tv_sec : arguments.tv_sec + Int64(done)
             unsafe io_uring_prep_write(entry, descriptor, bytes.start + done, length, UInt64(bitPattern: offset))
-        case .synchronize:
+        case .fsync:
             unsafe io_uring_prep_fsync(entry, descriptor, UInt32(arguments.tv_nsec))
         case .fileSize:
             let status = unsafe slot.pointee.attachment as! FileStatus
             unsafe io_uring_prep_statx(
                 entry, descriptor, status.emptyPath, Int32(RING_AT_EMPTY_PATH), UInt32(STATX_SIZE), status.pointer)
-        case .noOperation, .wakeUp, .timer, .bind, .listen, .socket:
+        case .nop, .wakeUp, .timer, .bind, .listen, .socket:
             preconditionFailure("not an operation of the ring")
         }
     }

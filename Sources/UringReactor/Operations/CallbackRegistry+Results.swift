@@ -104,7 +104,8 @@ extension CallbackRegistry {
     }
 
     private func call(
-        _ callback: (Result<Bytes, IOError>) throws -> Void, _ outcome: Result<Int, IOError>, _ attachment: consuming AnyObject?
+        _ callback: (Result<Bytes, IOError>) throws -> Void, _ outcome: Result<Int, IOError>,
+        _ attachment: consuming AnyObject?
     ) throws {
         var attachment = consume attachment
         if let own = attachment as? OwnBuffer { return try callback(outcome.map { own.slice($0) }) }

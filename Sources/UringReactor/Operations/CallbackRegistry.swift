@@ -32,7 +32,7 @@ struct CallbackSlot: SlabElement {
     var descriptor: Int32 = -1
     /// Completions that are still to come: the operation's last and, if one was sent, the cancel's.
     var pending: UInt16 = 0
-    var kind = OperationKind.noOperation
+    var kind = OperationKind.nop
     var flags: Flags = []
 
     struct Flags: OptionSet {
@@ -176,13 +176,21 @@ struct CallbackSlot: SlabElement {
             callInPlace(index, .success(isBeat ? 0 : Int(completion.result)))
         }
         guard !completion.hasMore else { return cancelAgain(token) }
-        // EINTR is nobody's failure, ECONNABORTED that of a connection which is gone, not of its listener: accept(2).
-        let isHarmless = completion.result == -EINTR || (kind == .accept && completion.result == -ECONNABORTED)
+        let isHarmless = completion.result == -EINTR || kind == .accept && isOfOneConnection(completion.result)
         if brings || isHarmless, !slots[index].flags.isEnding, !core.isDraining {
             core.statistics.multishotRestarts &+= 1
             submit(token)
         } else {
             completeOnce(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
+        }
+    }
+
+    /// Whether an accept failed because of the connection it was to bring, which is gone, and not of its listener: "errors
+    /// already pending on the new socket", accept(2).
+    private func isOfOneConnection(_ result: Int32) -> Bool {
+        switch -result {
+        case ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH: true
+        default: false
         }
     }
 
@@ -351,7 +359,7 @@ extension OperationKind {
     /// full pipe can.
     var mayWait: Bool {
         switch self {
-        case .close, .shutdown, .cancel, .noOperation, .synchronize: false
+        case .close, .shutdown, .cancel, .nop, .fsync: false
         default: true
         }
     }

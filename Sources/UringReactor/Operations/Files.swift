@@ -59,12 +59,12 @@ extension Reactor {
 
     /// Waits until what was written is on the disk: fsync(2), or fdatasync(2), which leaves out times and such.
     @discardableResult
-    public func synchronize(
+    public func fsync(
         _ file: FileDescriptor, dataOnly: Bool = false, timeout: Duration? = nil,
         _ callback: @escaping (Result<Void, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.synchronize, on: file.rawValue, timeout: timeout, .status(callback)) {
+        return registry.start(.fsync, on: file.rawValue, timeout: timeout, .status(callback)) {
             $0.arguments.tv_nsec = dataOnly ? Int64(IORING_FSYNC_DATASYNC) : 0
         }
     }

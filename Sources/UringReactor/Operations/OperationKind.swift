@@ -1,7 +1,7 @@
 /// What an operation does. Statistics count by it, errors name it.
 public enum OperationKind: UInt8, Sendable, Hashable, CaseIterable {
-    /// ``Reactor/noOperation(_:)``.
-    case noOperation
+    /// ``Reactor/nop(_:)``.
+    case nop
     /// Waiting for connections on a listening socket, one or many: accept(2).
     case accept
     /// connect(2), of a bare socket or a ``Connection``.
@@ -27,7 +27,7 @@ public enum OperationKind: UInt8, Sendable, Hashable, CaseIterable {
     /// write(2) or pwrite(2).
     case write
     /// fsync(2) or fdatasync(2).
-    case synchronize
+    case fsync
     /// The size of a file, by statx(2).
     case fileSize
     /// The reactor's poll for ``ReactorHandle/post(_:)``.
@@ -44,9 +44,9 @@ public enum OperationKind: UInt8, Sendable, Hashable, CaseIterable {
     /// As in "`send` failed": the verb of the operation.
     var verb: String {
         switch self {
-        case .noOperation: "no-op"
+        case .nop: "no-op"
         case .fileSize: "reading the size"
-        case .synchronize: "fsync"
+        case .fsync: "fsync"
         case .wakeUp: "waking up"
         default: "\(self)"
         }

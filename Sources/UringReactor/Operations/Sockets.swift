@@ -34,7 +34,7 @@ extension Reactor {
     /// because the one connection at hand was gone already (`ECONNABORTED`), the library starts it again. Each
     /// descriptor is the callback's, to close.
     @discardableResult
-    public func acceptAll(
+    public func acceptMultishot(
         on socket: FileDescriptor, _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
@@ -146,7 +146,7 @@ extension Reactor {
     /// Calls back each time a descriptor becomes ready: edge-triggered, from one submission (multishot, Linux 5.13).
     /// Ends with the error the callback gets last.
     @discardableResult
-    public func pollAll(
+    public func pollMultishot(
         _ descriptor: FileDescriptor, for events: PollEvents,
         _ callback: @escaping (Result<PollEvents, IOError>) throws -> Void
     ) -> OperationToken {
@@ -159,9 +159,9 @@ extension Reactor {
 
     /// Does nothing in the kernel and completes. To measure, and to be called back after what was started before.
     @discardableResult
-    public func noOperation(_ callback: @escaping (Result<Void, IOError>) throws -> Void) -> OperationToken {
+    public func nop(_ callback: @escaping (Result<Void, IOError>) throws -> Void) -> OperationToken {
         assertOwner()
-        return registry.start(.noOperation, on: -1, timeout: nil, .status(callback)) { _ in }
+        return registry.start(.nop, on: -1, timeout: nil, .status(callback)) { _ in }
     }
 
     /// Asks for the end of an operation: its callback is still called, with `ECANCELED` or, if it was faster, with its

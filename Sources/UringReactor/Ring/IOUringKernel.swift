@@ -88,9 +88,11 @@ public import SystemPackage
         if request.waitFor > 0 || request.reap { flags |= UInt32(IORING_ENTER_GETEVENTS) }
         if unsafe ring.pointee.int_flags & 1 != 0 { flags |= UInt32(IORING_ENTER_REGISTERED_RING) }
         let descriptor = unsafe UInt32(bitPattern: ring.pointee.enter_ring_fd)
-        guard let timeout = request.timeout, request.waitFor > 0 else {
+        guard let wanted = request.timeout, request.waitFor > 0 else {
             return io_uring_enter(descriptor, request.submit, request.waitFor, flags, nil)
         }
+        // The kernel adds its clock to this without looking for an overflow of 63 bits; 146 years are enough.
+        let timeout = min(wanted, 1 << 62)
         var span = __kernel_timespec(tv_sec: Int64(timeout / 1_000_000_000), tv_nsec: Int64(timeout % 1_000_000_000))
         return unsafe withUnsafeMutablePointer(to: &span) { span in
             var argument = io_uring_getevents_arg(

@@ -7,7 +7,8 @@ import Testing
     @Test func threeWords() { #expect(MemoryLayout<Bytes>.size == 24) }
 
     @Test func empty() {
-        for bytes in unsafe [Bytes(), Bytes([]), Bytes(""), "", Bytes(copying: UnsafeRawBufferPointer(start: nil, count: 0))] as [Bytes] {
+        let copied = unsafe Bytes(copying: UnsafeRawBufferPointer(start: nil, count: 0))
+        for bytes in [Bytes(), Bytes([]), Bytes(""), "", copied] as [Bytes] {
             #expect(bytes.isEmpty && bytes.count == 0)
             #expect(bytes == Bytes())
             #expect(bytes.hashValue == Bytes().hashValue)

@@ -145,7 +145,7 @@ import Testing
         await #expect(processExitsWith: .success) {
             var configuration = ReactorConfiguration()
             var reports: [String] = []
-            configuration.report = { reports.append("\($0)") }
+            configuration.onReport = { reports.append("\($0)") }
             let reactor = try Reactor(configuration: configuration)
             let script = Script()
             let server = try Server(on: .loopback(), reactor: reactor) { _ in script.handler }
@@ -184,7 +184,7 @@ import Testing
     @Test func aServerStopsWhileAcceptingPauses() async {
         await #expect(processExitsWith: .success) {
             var configuration = ReactorConfiguration()
-            configuration.report = { _ in }
+            configuration.onReport = { _ in }
             let reactor = try Reactor(configuration: configuration)
             let server = try Server(on: .loopback(), reactor: reactor) { _ in Script().handler }
             let peer = try RawPeer(to: server.address)

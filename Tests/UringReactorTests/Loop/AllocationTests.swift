@@ -70,7 +70,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [BatchingPolicy.turn, .threshold(16)]) func stateMachinesAllocateNothing(policy: BatchingPolicy) throws {
+    @Test(arguments: [BatchingPolicy.turn, .threshold(16)])
+    func stateMachinesAllocateNothing(policy: BatchingPolicy) throws {
         let reactor = try Reactor.quiet { $0.batching = policy }
         let server = try Server(on: .loopback(), reactor: reactor) { _ in EchoServer() }
         let meter = Meter()
@@ -134,7 +135,7 @@ import Testing
         let reactor = try Reactor.quiet()
         let meter = Meter()
         func next() {
-            reactor.noOperation { _ in
+            reactor.nop { _ in
                 if meter.message() { return }
                 next()
             }

@@ -13,7 +13,7 @@ import Testing
         let kernel = FaultyKernel()
         kernel.records = true
         let reactor = try Reactor.quiet(kernel: kernel)
-        reactor.noOperation { _ in for _ in 0..<100 { reactor.noOperation { _ in } } }
+        reactor.nop { _ in for _ in 0..<100 { reactor.nop { _ in } } }
         try reactor.runToIdle()
         #expect(kernel.requests.count { $0.submit == 100 } == 1)
         #expect(kernel.requests.count <= 5)
@@ -25,10 +25,10 @@ import Testing
         let reactor = try Reactor.quiet(kernel: kernel) { $0.batching = .threshold(10) }
         var enters: [Int] = []
         var done = 0
-        reactor.noOperation { _ in
+        reactor.nop { _ in
             for number in 0..<25 {
                 let before = kernel.requests.count
-                reactor.noOperation { _ in done += 1 }
+                reactor.nop { _ in done += 1 }
                 if kernel.requests.count > before { enters.append(number) }
             }
         }
@@ -43,7 +43,7 @@ import Testing
         var hops = 0
         func hop() {
             hops += 1
-            if hops < 100 { reactor.noOperation { _ in hop() } }
+            if hops < 100 { reactor.nop { _ in hop() } }
         }
         hop()
         try reactor.runToIdle()

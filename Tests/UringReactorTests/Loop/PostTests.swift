@@ -55,7 +55,7 @@ import Testing
         let reactor = try Reactor.quiet()
         let handle = reactor.handle
         let jobs = Atomic(0)
-        reactor.noOperation { _ in
+        reactor.nop { _ in
             // The reactor is in this callback, so awake, as long as the thread posts.
             let thread = TestThread { for _ in 0..<1000 { handle.post {} } }
             thread.join()
@@ -108,7 +108,7 @@ import Testing
     @Test func jobsThatThrowAreReported() throws {
         struct Mishap: Error {}
         var reports: [String] = []
-        let reactor = try Reactor.quiet { $0.report = { reports.append("\($0)") } }
+        let reactor = try Reactor.quiet { $0.onReport = { reports.append("\($0)") } }
         reactor.handle.post { throw Mishap() }
         reactor.handle.stop()
         try reactor.run()

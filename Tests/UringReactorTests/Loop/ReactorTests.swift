@@ -16,7 +16,7 @@ import Testing
     @Test func runsNotWithinARun() throws {
         let (outer, inner) = (try Reactor.quiet(), try Reactor.quiet())
         var checks = 0
-        outer.noOperation { _ in
+        outer.nop { _ in
             #expect(throws: ReactorError.nested) { try outer.run() }
             #expect(throws: ReactorError.nested) { try inner.run() }
             checks += 1
@@ -31,7 +31,7 @@ import Testing
         #expect(Reactor.current == nil)
         let reactor = try Reactor.quiet()
         var seen: [Reactor?] = []
-        reactor.noOperation { _ in seen.append(Reactor.current) }
+        reactor.nop { _ in seen.append(Reactor.current) }
         reactor.after(.zero) { seen.append(Reactor.current) }
         reactor.handle.post { #expect(Reactor.current != nil) }
         try reactor.runToIdle()
@@ -48,7 +48,7 @@ import Testing
         let pipe = try Pipe()
         let (read, nop) = (Outcomes<Bytes>(), Outcomes<Void>())
         reactor.read(from: pipe.reader, upTo: 1, read.note)
-        reactor.noOperation(nop.note)
+        reactor.nop(nop.note)
         reactor.after(.seconds(1000)) { Issue.record("called") }
         reactor.stop()
         reactor.stop()
@@ -83,8 +83,11 @@ import Testing
                     let full = Bytes([UInt8](repeating: 7, count: 1 << 20))
                     func startAll() {
                         started += 14
-                        reactor.accept(on: listener.socket) { if case .success(let new) = $0 { try new.close() }; calls += 1 }
-                        reactor.acceptAll(on: listener.socket) {
+                        reactor.accept(on: listener.socket) {
+                            if case .success(let new) = $0 { try new.close() }
+                            calls += 1
+                        }
+                        reactor.acceptMultishot(on: listener.socket) {
                             switch $0 {
                             case .success(let new): try new.close()
                             case .failure: calls += 1
@@ -94,11 +97,11 @@ import Testing
                         reactor.send(full, to: pair.left) { _ in calls += 1 }
                         reactor.send([full, full], to: pair.right) { _ in calls += 1 }
                         reactor.poll(pipe.reader, for: .readable) { _ in calls += 1 }
-                        reactor.pollAll(pipe.reader, for: .readable) { if case .failure = $0 { calls += 1 } }
+                        reactor.pollMultishot(pipe.reader, for: .readable) { if case .failure = $0 { calls += 1 } }
                         reactor.timeout(after: .seconds(1000)) { _ in calls += 1 }
                         reactor.read(from: pipe.reader, upTo: 10, timeout: .seconds(1000)) { _ in calls += 1 }
                         reactor.write(full, to: pipe.writer) { _ in calls += 1 }
-                        reactor.noOperation { _ in calls += 1 }
+                        reactor.nop { _ in calls += 1 }
                         reactor.open(file.path, .readOnly) { if case .success(let new) = $0 { try new.close() }; calls += 1 }
                         reactor.cancelAll(on: listener.socket) { _ in calls += 1 }
                         reactor.cancel(reactor.timeout(after: .seconds(1000)) { _ in calls += 1 })
@@ -136,7 +139,7 @@ import Testing
             // Would never end: nobody reads.
             reactor.write(Bytes([UInt8](repeating: 1, count: 1 << 16)), to: pipe.writer, written.note)
             reactor.close(duplicate, closed.note)
-            reactor.noOperation(nop.note)
+            reactor.nop(nop.note)
             reactor.after(.zero) { Issue.record("called") }
         }
         reactor.stop()
@@ -151,10 +154,10 @@ import Testing
     @Test func callbacksThatThrowAreReportedAndTheLoopGoesOn() throws {
         struct Mishap: Error {}
         var reports: [String] = []
-        let reactor = try Reactor.quiet { $0.report = { reports.append("\($0)") } }
-        reactor.noOperation { _ in throw Mishap() }
+        let reactor = try Reactor.quiet { $0.onReport = { reports.append("\($0)") } }
+        reactor.nop { _ in throw Mishap() }
         var later = 0
-        reactor.noOperation { _ in later += 1 }
+        reactor.nop { _ in later += 1 }
         try reactor.runToIdle()
         #expect(reports == ["the callback of a no-op threw: Mishap()"])
         #expect(later == 1)
@@ -164,7 +167,7 @@ import Testing
     @Test func madeOnOneThreadRunOnAnother() throws {
         let carried = Carried(try Reactor.quiet())
         let log = Carried(Outcomes<Void>())
-        carried.value.noOperation(log.value.note)
+        carried.value.nop(log.value.note)
         let thread = TestThread { try! carried.value.run(.untilIdle) }
         thread.join()
         #expect(log.value.values.count == 1)
@@ -173,9 +176,9 @@ import Testing
     @Test func useFromAWrongThreadTraps() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let carried = Carried(try Reactor())
-            TestThread { carried.value.noOperation { _ in } }.join()
+            TestThread { carried.value.nop { _ in } }.join()
         }
-        #expect(text(result).contains("used from a thread that does not own it. Hand the work over with reactor.handle.post"))
+        #expect(text(result).contains("used from a thread that does not own it. Hand the work over with"))
     }
 
     @Test func useAfterTheEndTraps() async {
@@ -185,7 +188,7 @@ import Testing
             // Both of these are harmless.
             precondition(!reactor.cancel(.none))
             reactor.stop()
-            reactor.noOperation { _ in }
+            reactor.nop { _ in }
         }
         #expect(text(result).contains("Reactor whose run() has returned"))
     }
@@ -217,10 +220,10 @@ import Testing
 
     @Test func statisticsPrint() throws {
         let reactor = try Reactor.quiet()
-        reactor.noOperation { _ in }
+        reactor.nop { _ in }
         try reactor.runToIdle()
         let text = reactor.statistics.description
-        #expect(text.contains("noOperation 1"))
+        #expect(text.contains("nop 1"))
         #expect(text.contains("0 EINTR"))
         #expect(!text.hasSuffix("\n"))
     }

@@ -7,11 +7,11 @@ import Testing
     @Test func theRegistryGrowsFromWithinACallback() throws {
         let reactor = try Reactor.quiet()
         var calls = 0
-        reactor.noOperation { _ in
+        reactor.nop { _ in
             for _ in 0..<5000 {
-                reactor.noOperation { _ in
+                reactor.nop { _ in
                     calls += 1
-                    reactor.noOperation { _ in calls += 1 }
+                    reactor.nop { _ in calls += 1 }
                 }
             }
         }
@@ -25,10 +25,10 @@ import Testing
         let waker = try eventDescriptor()
         var (events, last, nops) = (0, 0, 0)
         var token = OperationToken.none
-        token = reactor.pollAll(waker.descriptor, for: .readable) { result in
+        token = reactor.pollMultishot(waker.descriptor, for: .readable) { result in
             guard case .success = result else { return last += 1 }
             events += 1
-            for _ in 0..<1000 { reactor.noOperation { _ in nops += 1 } }
+            for _ in 0..<1000 { reactor.nop { _ in nops += 1 } }
             if events == 3 { reactor.cancel(token) } else { waker.wake() }
         }
         waker.wake()
@@ -40,9 +40,9 @@ import Testing
     @Test func stopFromWithinACallback() throws {
         let reactor = try Reactor.quiet()
         var later = 0
-        reactor.noOperation { _ in
+        reactor.nop { _ in
             reactor.stop()
-            reactor.noOperation { _ in later += 1 }
+            reactor.nop { _ in later += 1 }
         }
         try reactor.run()
         #expect(later == 1)
@@ -53,7 +53,7 @@ import Testing
         var depth = 0
         func deeper() {
             depth += 1
-            if depth < 10_000 { reactor.noOperation { _ in deeper() } }
+            if depth < 10_000 { reactor.nop { _ in deeper() } }
         }
         deeper()
         try reactor.runToIdle()
@@ -65,7 +65,7 @@ import Testing
         let reactor = try Reactor.quiet { $0.maximumOperations = 2 }
         let outcomes = (0..<5).map { _ in Outcomes<Void>() }
         for outcome in outcomes {
-            let token = reactor.noOperation(outcome.note)
+            let token = reactor.nop(outcome.note)
             #expect(outcome.count == 0)
             if outcome === outcomes[3] { #expect(!reactor.cancel(token)) }
         }
@@ -84,10 +84,10 @@ import Testing
         do {
             let token = Token()
             captured = token
-            reactor.noOperation { _ in _ = token }
+            reactor.nop { _ in _ = token }
         }
         #expect(captured != nil)
-        reactor.noOperation { _ in #expect(captured == nil) }
+        reactor.nop { _ in #expect(captured == nil) }
         try reactor.runToIdle()
     }
 
@@ -96,14 +96,16 @@ import Testing
         final class Closing {
             let reactor: Reactor
             let descriptor: FileDescriptor
-            init(_ reactor: Reactor, _ descriptor: FileDescriptor) { (self.reactor, self.descriptor) = (reactor, descriptor) }
+            init(_ reactor: Reactor, _ descriptor: FileDescriptor) {
+                (self.reactor, self.descriptor) = (reactor, descriptor)
+            }
             deinit { reactor.close(descriptor) }
         }
         let reactor = try Reactor.quiet()
         let pipe = try Pipe()
         for _ in 0..<300 {
             let closing = Closing(reactor, try pipe.reader.duplicate())
-            reactor.noOperation { _ in _ = closing }
+            reactor.nop { _ in _ = closing }
         }
         try reactor.runToIdle()
         #expect(reactor.statistics.completedByKind[.close] == 300)
@@ -133,10 +135,10 @@ import Testing
     @Test func staleCompletionsAreDropped() throws {
         let reactor = try Reactor.quiet()
         let (one, two) = (Outcomes<Void>(), Outcomes<Void>())
-        let token = reactor.noOperation(one.note)
+        let token = reactor.nop(one.note)
         reactor.registry.complete(Completion(userData: token.rawValue, result: 0, flags: 0), token)
         #expect(one.count == 1)
-        let reused = reactor.noOperation(two.note)
+        let reused = reactor.nop(two.note)
         #expect(reused.slot == token.slot)
         reactor.registry.complete(Completion(userData: token.rawValue, result: 0, flags: 0), token)
         reactor.registry.completeCancel(OperationToken(.cancel, slot: token.slot, generation: token.generation))

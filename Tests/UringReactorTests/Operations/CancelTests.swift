@@ -92,8 +92,8 @@ import Testing
         let reactor = try Reactor.quiet()
         let outcomes = Outcomes<Void>()
         var token = OperationToken.none
-        reactor.noOperation { _ in #expect(reactor.cancel(token)) }
-        token = reactor.noOperation(outcomes.note)
+        reactor.nop { _ in #expect(reactor.cancel(token)) }
+        token = reactor.nop(outcomes.note)
         try reactor.runToIdle()
         #expect(outcomes.onlyValue != nil)
         #expect(!reactor.cancel(token))
@@ -105,7 +105,7 @@ import Testing
         var old: [OperationToken] = []
         let outcomes = Outcomes<PollEvents>()
         old.append(
-            reactor.noOperation { _ in
+            reactor.nop { _ in
                 // In the slot that the no-op has just left.
                 let new = reactor.poll(pipe.reader, for: .readable, outcomes.note)
                 #expect(new.slot == old[0].slot && new.generation == old[0].generation + 1)
@@ -129,7 +129,7 @@ import Testing
         for _ in 0..<1000 {
             let token = reactor.poll(pipe.reader, for: .readable) { result in
                 #expect(throws: IOError.self) { try result.get() }
-                let next = reactor.noOperation { _ in }
+                let next = reactor.nop { _ in }
                 #expect(reactor.statistics.operations > 1)
                 _ = next
             }
@@ -138,7 +138,7 @@ import Testing
         try reactor.runToIdle()
         let statistics = reactor.statistics
         #expect(statistics.completedByKind[.poll] == 1000)
-        #expect(statistics.completedByKind[.noOperation] == 1000)
+        #expect(statistics.completedByKind[.nop] == 1000)
         #expect(statistics.completedByKind[.cancel] == 1001)
     }
 
@@ -148,7 +148,7 @@ import Testing
         var tokens: [OperationToken] = []
         for outcomes in [first, second] {
             tokens.append(
-                reactor.noOperation { result in
+                reactor.nop { result in
                     outcomes.note(result)
                     for token in tokens { reactor.cancel(token) }
                 })

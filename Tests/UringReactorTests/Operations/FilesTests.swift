@@ -40,7 +40,7 @@ import Testing
         let file = try TemporaryFile()
         let descriptor = try file.open()
         let outcomes = Outcomes<Void>()
-        reactor.write("x", to: descriptor) { _ in reactor.synchronize(descriptor, dataOnly: dataOnly, outcomes.note) }
+        reactor.write("x", to: descriptor) { _ in reactor.fsync(descriptor, dataOnly: dataOnly, outcomes.note) }
         try reactor.runToIdle()
         #expect(outcomes.onlyValue != nil)
         try descriptor.close()
@@ -98,7 +98,7 @@ import Testing
         reactor.open("/nonexistent/file", .readOnly, opened.note)
         reactor.read(from: closed, upTo: 1, read.note)
         reactor.write("x", to: closed, written.note)
-        reactor.synchronize(closed, synced.note)
+        reactor.fsync(closed, synced.note)
         reactor.size(of: closed, sized.note)
         try reactor.runToIdle()
         #expect(opened.onlyError?.description

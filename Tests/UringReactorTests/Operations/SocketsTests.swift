@@ -36,7 +36,7 @@ import Testing
         var (clients, accepted) = ([FileDescriptor](), [FileDescriptor]())
         let errors = Outcomes<FileDescriptor>()
         var token = OperationToken.none
-        token = reactor.acceptAll(on: listener.socket) { result in
+        token = reactor.acceptMultishot(on: listener.socket) { result in
             guard case .success(let socket) = result else { return errors.note(result) }
             #expect(isCloseOnExec(socket))
             accepted.append(socket)
@@ -67,12 +67,12 @@ import Testing
         var clients: [FileDescriptor] = []
         for _ in 0..<30 { clients.append(try listener.connect()) }
         var token = OperationToken.none
-        token = reactor.acceptAll(on: listener.socket) { result in
+        token = reactor.acceptMultishot(on: listener.socket) { result in
             guard case .success(let socket) = result else { return }
             accepted.append(socket)
             if accepted.count == 30 { reactor.cancel(token) }
         }
-        for _ in 0..<50 { reactor.noOperation { _ in } }
+        for _ in 0..<50 { reactor.nop { _ in } }
         try reactor.runToIdle()
         #expect(accepted.count == 30)
         for socket in clients + accepted { try socket.close() }
@@ -85,7 +85,7 @@ import Testing
         let (pipes, idle, all) = (Outcomes<FileDescriptor>(), Outcomes<FileDescriptor>(), Outcomes<FileDescriptor>())
         reactor.accept(on: pipe.reader, pipes.note)
         reactor.accept(on: socket, idle.note)
-        reactor.acceptAll(on: pipe.reader, all.note)
+        reactor.acceptMultishot(on: pipe.reader, all.note)
         try reactor.runToIdle()
         #expect(pipes.onlyError?.description
             == "accept on descriptor \(pipe.reader.rawValue) failed: it is not a socket (ENOTSOCK)")
@@ -427,7 +427,7 @@ import Testing
         var calls = 0
         let errors = Outcomes<PollEvents>()
         var token = OperationToken.none
-        token = reactor.pollAll(waker.descriptor, for: .readable) { result in
+        token = reactor.pollMultishot(waker.descriptor, for: .readable) { result in
             guard case .success(let events) = result else { return errors.note(result) }
             #expect(events == .readable)
             calls += 1
@@ -444,7 +444,7 @@ import Testing
     @Test func noOperationsKeepTheirOrder() throws {
         let reactor = try Reactor.quiet()
         var order: [Int] = []
-        for number in 0..<300 { reactor.noOperation { _ in order.append(number) } }
+        for number in 0..<300 { reactor.nop { _ in order.append(number) } }
         #expect(order.isEmpty)
         try reactor.runToIdle()
         #expect(order == Array(0..<300))

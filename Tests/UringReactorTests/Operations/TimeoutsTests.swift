@@ -159,7 +159,7 @@ import Testing
         let kernel = FaultyKernel()
         if !multishot { kernel.overridden = Capabilities(multishotTimeout: false) }
         var reports: [String] = []
-        let reactor = try Reactor.quiet(kernel: kernel) { $0.report = { reports.append("\($0)") } }
+        let reactor = try Reactor.quiet(kernel: kernel) { $0.onReport = { reports.append("\($0)") } }
         var beats = 0
         var token = OperationToken.none
         token = reactor.every(.milliseconds(1)) {
@@ -177,7 +177,7 @@ import Testing
         var reports: [String] = []
         let reactor = try Reactor.quiet {
             $0.maximumOperations = 1
-            $0.report = { reports.append("\($0)") }
+            $0.onReport = { reports.append("\($0)") }
         }
         reactor.after(.zero) {}
         #expect(reactor.after(.zero) {} == .none)

@@ -60,7 +60,7 @@ import Testing
             $0.completionEntries = 8
         }
         var order: [Int] = []
-        for number in 0..<100 { reactor.noOperation { _ in order.append(number) } }
+        for number in 0..<100 { reactor.nop { _ in order.append(number) } }
         try reactor.runToIdle()
         #expect(order == Array(0..<100))
         #expect(reactor.statistics.completionOverflows > 0)
@@ -68,7 +68,7 @@ import Testing
 
     @Test func everyEnterIsCountedAndItsBatchToo() throws {
         let reactor = try Reactor.quiet { $0.submissionEntries = 4 }
-        for _ in 0..<10 { reactor.noOperation { _ in } }
+        for _ in 0..<10 { reactor.nop { _ in } }
         #expect(reactor.statistics.submissionOverflows == 6)
         try reactor.runToIdle()
         let statistics = reactor.statistics
@@ -80,7 +80,7 @@ import Testing
     @Test func aFullSubmissionQueueKeepsTheOrderBeforeTheRun() throws {
         let reactor = try Reactor.quiet { $0.submissionEntries = 4 }
         var order: [Int] = []
-        for number in 0..<1000 { reactor.noOperation { _ in order.append(number) } }
+        for number in 0..<1000 { reactor.nop { _ in order.append(number) } }
         try reactor.runToIdle()
         #expect(order == Array(0..<1000))
     }
@@ -88,12 +88,12 @@ import Testing
     @Test func aFullSubmissionQueueKeepsTheOrderDuringTheRun() throws {
         let reactor = try Reactor.quiet { $0.submissionEntries = 4 }
         var order: [Int] = []
-        reactor.noOperation { _ in
-            for number in 0..<1000 { reactor.noOperation { _ in order.append(number) } }
+        reactor.nop { _ in
+            for number in 0..<1000 { reactor.nop { _ in order.append(number) } }
         }
         try reactor.runToIdle()
         #expect(order == Array(0..<1000))
-        #expect(reactor.statistics.startedByKind[.noOperation] == 1001)
+        #expect(reactor.statistics.startedByKind[.nop] == 1001)
     }
 
     @Test func aFullCompletionQueueLosesNothing() throws {
@@ -102,7 +102,7 @@ import Testing
             $0.completionEntries = 4
         }
         var order: [Int] = []
-        for number in 0..<1000 { reactor.noOperation { _ in order.append(number) } }
+        for number in 0..<1000 { reactor.nop { _ in order.append(number) } }
         try reactor.runToIdle()
         #expect(order.sorted() == Array(0..<1000))
         #expect(reactor.statistics.completionOverflows > 0)
@@ -116,8 +116,8 @@ import Testing
         }
         let handle = reactor.handle
         var posted = 0
-        reactor.noOperation { _ in
-            for _ in 0..<500 { reactor.noOperation { _ in } }
+        reactor.nop { _ in
+            for _ in 0..<500 { reactor.nop { _ in } }
         }
         let thread = TestThread {
             for _ in 0..<100 { handle.post {} }
@@ -135,7 +135,7 @@ import Testing
         kernel.failures = [-errno, -errno, -errno]
         var order: [Int] = []
         for number in 0..<10 {
-            reactor.noOperation { _ in
+            reactor.nop { _ in
                 order.append(number)
                 kernel.failures.append(-errno)
             }
@@ -150,7 +150,7 @@ import Testing
         let kernel = FaultyKernel()
         let reactor = try Reactor.quiet(kernel: kernel)
         kernel.failures = [-EBADR]
-        reactor.noOperation { _ in }
+        reactor.nop { _ in }
         let error = #expect(throws: ReactorError.self) { try reactor.run() }
         #expect(error?.description == "the ring failed: \(Errno(rawValue: EBADR)) (EBADR)")
         #expect(throws: ReactorError.finished) { try reactor.run() }
@@ -162,7 +162,7 @@ import Testing
         kernel.mostPerEnter = most
         let reactor = try Reactor.quiet(kernel: kernel) { $0.submissionEntries = 8 }
         var order: [Int] = []
-        for number in 0..<100 { reactor.noOperation { _ in order.append(number) } }
+        for number in 0..<100 { reactor.nop { _ in order.append(number) } }
         try reactor.runToIdle()
         #expect(order == Array(0..<100))
         #expect(reactor.statistics.partialSubmits > 0)
@@ -172,7 +172,7 @@ import Testing
         let kernel = FaultyKernel()
         kernel.records = true
         let reactor = try Reactor.quiet(kernel: kernel) { $0.submissionEntries = 4 }
-        for _ in 0..<9 { reactor.noOperation { _ in } }
+        for _ in 0..<9 { reactor.nop { _ in } }
         kernel.failures = [-EBUSY]
         try reactor.runToIdle()
         #expect(kernel.requests.first?.reap == true)

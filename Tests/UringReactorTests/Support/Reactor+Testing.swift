@@ -26,7 +26,7 @@ extension Reactor {
         kernel: any Kernel = IOUringKernel(), _ configure: (inout ReactorConfiguration) -> Void = { _ in }
     ) throws -> Reactor {
         var configuration = ReactorConfiguration()
-        configuration.report = { Issue.record("unexpected report: \($0)") }
+        configuration.onReport = { Issue.record("unexpected report: \($0)") }
         configure(&configuration)
         return try Reactor(configuration: configuration, kernel: kernel)
     }

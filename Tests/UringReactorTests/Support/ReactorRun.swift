@@ -14,7 +14,7 @@ struct ReactorRun {
     init(_ configuration: ReactorConfiguration = ReactorConfiguration()) throws {
         var configuration = configuration
         let reports = Reports()
-        configuration.report = { reports.all.append($0) }
+        configuration.onReport = { reports.all.append($0) }
         self.reports = reports
         reactor = try Reactor(configuration: configuration)
     }

@@ -6,7 +6,7 @@ import Testing
 
 /// One way to start an operation that waits for as long as it is left alone.
 enum Waiting: String, CaseIterable, CustomTestStringConvertible {
-    case accept, acceptAll, receive, send, sendPieces, poll, pollAll, timeout, read, write
+    case accept, acceptMultishot, receive, send, sendPieces, poll, pollMultishot, timeout, read, write
 
     var testDescription: String { rawValue }
 
@@ -42,10 +42,10 @@ final class Standstill {
     /// The descriptor that the operation is on, if it is on one.
     func descriptor(of operation: Waiting) -> FileDescriptor? {
         switch operation {
-        case .accept, .acceptAll: listener.socket
+        case .accept, .acceptMultishot: listener.socket
         case .receive: pair.left
         case .send, .sendPieces: pair.left
-        case .poll, .pollAll, .read: empty.reader
+        case .poll, .pollMultishot, .read: empty.reader
         case .write: full.writer
         case .timeout: nil
         }
@@ -54,13 +54,13 @@ final class Standstill {
     func start(_ operation: Waiting, on reactor: Reactor, timeout: Duration? = nil) -> OperationToken {
         switch operation {
         case .accept: reactor.accept(on: listener.socket, timeout: timeout) { self.note($0) }
-        case .acceptAll: reactor.acceptAll(on: listener.socket) { self.note($0) }
+        case .acceptMultishot: reactor.acceptMultishot(on: listener.socket) { self.note($0) }
         case .receive: reactor.receive(from: pair.left, timeout: timeout) { self.note($0) }
         case .send: reactor.send(Standstill.large, to: pair.left, timeout: timeout) { self.note($0) }
         case .sendPieces:
             reactor.send([Standstill.large, Standstill.large], to: pair.left, timeout: timeout) { self.note($0) }
         case .poll: reactor.poll(empty.reader, for: .readable, timeout: timeout) { self.note($0) }
-        case .pollAll: reactor.pollAll(empty.reader, for: .readable) { self.note($0) }
+        case .pollMultishot: reactor.pollMultishot(empty.reader, for: .readable) { self.note($0) }
         case .timeout: reactor.timeout(after: .seconds(1000)) { self.note($0) }
         case .read: reactor.read(from: empty.reader, upTo: 10, timeout: timeout) { self.note($0) }
         case .write: reactor.write(Standstill.large, to: full.writer, timeout: timeout) { self.note($0) }
