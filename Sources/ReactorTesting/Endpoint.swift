@@ -67,6 +67,12 @@ final class Endpoint {
     private(set) var peer: Endpoint?
     weak var owner: (any EndpointOwner)?
 
+    /// Lets go of the other end, and makes it let go of this one.
+    func sever() {
+        peer?.peer = nil
+        peer = nil
+    }
+
     private let sendCapacity: Int
     private let receiveCapacity: Int
     /// `sk_err`: reported once.

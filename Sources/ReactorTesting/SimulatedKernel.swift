@@ -94,6 +94,12 @@ public import UringReactor
         trace_ = Trace(limit: configuration.traceLimit)
     }
 
+    deinit {
+        // The two ends of a connection hold each other.
+        for peer in peers { peer.forget() }
+        for case let socket as Socket in descriptors { socket.forget() }
+    }
+
     // MARK: - What a test may ask
 
     /// Operations that were consumed and have not completed, in the order of their submission.

@@ -112,6 +112,13 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
         kernel.pumpPeers()
     }
 
+    /// The kernel is going: nothing happens to the peer any more.
+    func forget() {
+        endpoint?.sever()
+        onReceive = nil
+        onEnd = nil
+    }
+
     private func leave() {
         state = .closed
         outgoing = []

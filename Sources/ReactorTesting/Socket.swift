@@ -45,6 +45,13 @@ final class Socket: OpenFile, EndpointOwner {
         connect(accepted.endpoint, remote: accepted.remote)
     }
 
+    /// The kernel is going.
+    func forget() {
+        endpoint?.sever()
+        for waiting in accepting { waiting.endpoint.sever() }
+        onAccepting = nil
+    }
+
     var transport: Endpoint.Transport { family == .unix ? .unix : .tcp }
 
     var endpoint: Endpoint? {

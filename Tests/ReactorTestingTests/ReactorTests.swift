@@ -57,12 +57,12 @@ import UringReactor
             configuration.sendBuffer = 1_024
             configuration.receiveBuffer = 1_024
             let kernel = SimulatedKernel(seed: seed, configuration: configuration)
-            kernel.onViolation = { violations.append("seed \(seed): \($0)\n\(kernel.state)") }
+            kernel.onViolation = { [unowned kernel] in violations.append("seed \(seed): \($0)\n\(kernel.state)") }
             let reactor = try Reactor(kernel: kernel)
             let server = try Server(on: .loopback(port: 7_000), reactor: reactor) { _ in Echo() }
             var peers: [SimulatedPeer] = []
             for number in 0..<8 {
-                kernel.schedule(after: .microseconds(10 * number)) {
+                kernel.schedule(after: .microseconds(10 * number)) { [unowned kernel] in
                     guard let peer = try? kernel.connect(to: .loopback(port: 7_000)) else { return }
                     peers.append(peer)
                     peer.send(text)

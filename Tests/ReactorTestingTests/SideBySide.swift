@@ -11,20 +11,21 @@ func compare(
     entries: Int = 64, completions: Int = 128, _ location: SourceLocation = #_sourceLocation,
     _ program: (TestRing) throws -> [String]
 ) throws {
-    let simulated = SimulatedKernel()
-    let modelRing = try TestRing(simulated, entries: entries, completions: completions)
-    let model = try program(modelRing)
+    let linux = IOUringKernel()
     let real: [String]
     do {
-        let linux = IOUringKernel()
         let ring = try TestRing(linux, entries: entries, completions: completions)
         real = try program(ring)
         linux.close()
     } catch let error as RingUnavailable {
-        // A host that forbids io_uring can still test the model.
         Issue.record("no io_uring here: \(error)")
         return
     }
+    // What the kernel at hand does not offer, the model does not offer either.
+    var configuration = SimulatedKernel.Configuration()
+    configuration.capabilities = linux.capabilities
+    let simulated = SimulatedKernel(configuration: configuration)
+    let model = try program(TestRing(simulated, entries: entries, completions: completions))
     #expect(model == real, "simulated, then Linux", sourceLocation: location)
     if isVerbose { for line in real { print(line) } }
 }
