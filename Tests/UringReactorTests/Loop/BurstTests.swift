@@ -64,7 +64,9 @@ import Testing
     }
 
     /// Both ends are on one reactor, so the count is of all there is: a request, its receive, the answer, and its receive.
-    @Test(arguments: [BatchingPolicy.turn, .threshold(16)]) func systemCallsAreFew(policy: BatchingPolicy) throws {
+    /// Batches of sixteen make a quarter of a call for four operations, and a few more that are not full.
+    @Test(arguments: [(BatchingPolicy.turn, 0.125), (.threshold(16), 0.375)])
+    func systemCallsAreFew(policy: BatchingPolicy, most: Double) throws {
         let reactor = try Reactor.quiet { $0.batching = policy }
         let server = try Server(on: .loopback(), reactor: reactor) { _ in EchoHandler() }
         let burst = Burst(reactor)
@@ -73,7 +75,7 @@ import Testing
         #expect(burst.round == Self.rounds)
         let messages = Double(Self.connections * Self.rounds)
         let enters = Double(reactor.core.ring.counters.enters - burst.entersBefore)
-        #expect(enters / messages < 0.25, "\(enters) enters for \(messages) messages")
+        #expect(enters / messages < most, "\(enters) enters for \(messages) messages")
         print("burst of \(Self.connections), \(policy): \(enters / messages) enters a message, four operations each")
     }
 }
