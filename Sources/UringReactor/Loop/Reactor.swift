@@ -45,6 +45,8 @@ import SystemPackage
     private var wakePollIsArmed = false
     /// The cancel of everything, at the end, is in flight.
     private var sweepIsInFlight = false
+    /// When to sweep again what has not ended by then.
+    private var nextSweep: UInt64 = 0
     /// Completions of the kernel's that the last turn has handled.
     private var completedInTurn = 0
     /// The thread that may use the reactor; see ``assertOwner()``.
@@ -223,7 +225,11 @@ import SystemPackage
             // Under a threshold what is queued waits for more as long as something completes.
             return needsReap ? finish(ring.reap()) : nil
         }
-        let due = core.timers.next
+        var due = core.timers.next
+        if phase == .draining {
+            sweepAgainIfDue()
+            due = min(due ?? .max, nextSweep)
+        }
         if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || due ?? .max <= core.now || mustDecide(mode) {
             // Reaping too: timers that are due again and again must not keep the completions waiting.
             return ring.queued > 0 || needsReap ? finish(ring.enter(wait: false)) : nil
@@ -272,7 +278,7 @@ import SystemPackage
         case .callback: registry.complete(completion, token)
         case .receive, .send, .connect, .close, .cancelConnect, .connectionReady:
             connections.complete(completion, token)
-        case .cancel: registry.completeCancel(token)
+        case .cancel: registry.completeCancel(token, result: completion.result)
         case .wakeUp: completeWakePoll(completion)
         case .sweep:
             core.statistics.completedByKind[.cancel] &+= 1
@@ -336,11 +342,26 @@ import SystemPackage
         connections.closeAll(.reactorStopped)
         registry.cancelTimers()
         registry.noteEverythingCancelled()
+        sweep()
+    }
+
+    private func sweep() {
         sweepIsInFlight = true
+        nextSweep = core.now &+ CallbackRegistry.cancelInterval
         let token = OperationToken(.sweep, slot: 0, generation: 0)
         // Ends all that the kernel has, and all that is queued before this (Linux 5.19).
         let everything = UInt32(IORING_ASYNC_CANCEL_ANY) | UInt32(IORING_ASYNC_CANCEL_ALL)
         unsafe core.start(.cancel, token) { unsafe io_uring_prep_cancel64($0, 0, Int32(everything)) }
+    }
+
+    /// What the sweep has missed, the next one finds; see `lookAgain` of the registry.
+    private func sweepAgainIfDue() {
+        guard core.now >= nextSweep else { return }
+        if registry.count > 0 || connections.count > 0 || wakePollIsArmed, !sweepIsInFlight {
+            sweep()
+        } else {
+            nextSweep = core.now &+ CallbackRegistry.cancelInterval
+        }
     }
 
     /// Nothing is in flight, and nobody can hand in more.

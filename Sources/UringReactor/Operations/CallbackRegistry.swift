@@ -204,7 +204,7 @@ struct CallbackSlot: SlabElement {
     }
 
     /// The cancel request of a slot has completed: found, not found or too late, the operation says itself how it ended.
-    func completeCancel(_ token: OperationToken) {
+    func completeCancel(_ token: OperationToken, result: Int32) {
         let index = token.slot
         core.statistics.completedByKind[.cancel] &+= 1
         guard slots.isCurrent(index, generation: token.generation), slots[index].pending > 0 else {
@@ -212,7 +212,8 @@ struct CallbackSlot: SlabElement {
             return
         }
         slots[index].pending -= 1
-        if slots[index].pending == 0 { release(index) }
+        if slots[index].pending == 0 { return release(index) }
+        if result < 0 { lookAgain(token) }
     }
 
     /// The operation's own last completion has come.
@@ -269,9 +270,25 @@ struct CallbackSlot: SlabElement {
     func noteCancelled(on descriptor: Int32) {
         guard descriptor >= 0 else { return }
         for index in slots.indices where slots[index].pending > 0 && slots[index].descriptor == descriptor {
-            if slots[index].kind.mayBeCancelled { slots[index].flags.insert(.swept) }
+            guard slots[index].kind.mayBeCancelled, slots[index].flags.isDisjoint(with: [.ended, .swept]) else { continue }
+            slots[index].flags.insert(.swept)
+            lookAgain(OperationToken(.callback, slot: index, generation: slots[index].generation))
         }
     }
+
+    /// Sees to it that an operation which was told to end, and has not in a while, is told again. A cancel finds nothing
+    /// (ENOENT) while the kernel hands the operation on: what cannot be tried without waiting, such as a pipe before Linux
+    /// 6.5, goes to a worker thread by way of a list that no cancel looks at, and would wait there for good. Nor does it
+    /// always end what a worker has begun (EALREADY).
+    private func lookAgain(_ token: OperationToken) {
+        guard !slots[token.slot].flags.contains(.ended) else { return }
+        slots[token.slot].flags.insert(.timed)
+        let callback = OperationToken(.callback, slot: token.slot, generation: token.generation)
+        core.timers.add(callback, at: core.now &+ CallbackRegistry.cancelInterval)
+    }
+
+    /// Nanoseconds between two cancels of one operation.
+    static let cancelInterval: UInt64 = 5_000_000
 
     /// A deadline named this slot.
     func timeIsUp(_ token: OperationToken) {
@@ -280,6 +297,9 @@ struct CallbackSlot: SlabElement {
         slots[index].flags.remove(.timed)
         if slots[index].flags.contains(.timer) {
             fire(token)
+        } else if slots[index].flags.isEnding {
+            slots[index].flags.insert(.cancelled)
+            sendCancel(OperationToken(.callback, slot: index, generation: token.generation))
         } else {
             _ = cancel(token, because: .timedOut)
         }

@@ -50,17 +50,19 @@ import Testing
     }
 
     @Test(.enabled(if: allocation_counter_works())) func whatDoesNotAllocate() {
-        let text: Bytes = "warm up"
-        _ = text == "cold"
-        let before = allocation_count()
-        let literal: Bytes = "PUBLISH channel\r\n"
-        let slice = literal[8..<15]
-        let same = slice == "channel"
-        let copy = slice
-        let end = copy.firstIndex(of: 0x6e)
-        let after = allocation_count()
-        #expect(after - before == 0)
-        #expect(same && end == 3 && literal.identity == nil)
+        var allocations: UInt64 = 0
+        // The first time may set up what the language needs.
+        for _ in 0..<2 {
+            let before = allocation_count()
+            let literal: Bytes = "PUBLISH channel\r\n"
+            let slice = literal[8..<15]
+            let same = slice == "channel"
+            let copy = slice
+            let end = copy.firstIndex(of: 0x6e)
+            allocations = allocation_count() - before
+            #expect(same && end == 3 && literal.identity == nil)
+        }
+        #expect(allocations == 0)
     }
 
     @Test func slicesShareTheMemory() throws {

@@ -141,7 +141,7 @@ import Testing
         let reused = reactor.nop(two.note)
         #expect(reused.slot == token.slot)
         reactor.registry.complete(Completion(userData: token.rawValue, result: 0, flags: 0), token)
-        reactor.registry.completeCancel(OperationToken(.cancel, slot: token.slot, generation: token.generation))
+        reactor.registry.completeCancel(OperationToken(.cancel, slot: token.slot, generation: token.generation), result: 0)
         #expect(two.count == 0)
         #expect(reactor.statistics.staleCompletions == 2)
     }

@@ -39,7 +39,8 @@ import Testing
         try reactor.runToIdle()
         #expect(still.calls == 1)
         #expect(still.error?.errno == .canceled)
-        #expect(counts.onlyValue == 1)
+        // A write whose first part has just been taken, and counted, is not in the kernel at that moment.
+        #expect(counts.onlyValue == 1 || operation == .write && counts.onlyValue == 0)
     }
 
     @Test(arguments: Waiting.timed) func byItsTimeout(operation: Waiting) throws {
@@ -197,5 +198,55 @@ import Testing
         reactor.cancelAll(on: FileDescriptor(rawValue: -1)) { _ in }
         try reactor.runToIdle()
         #expect(calls == 1)
+    }
+
+    // MARK: - Cancels that find nothing
+
+    @Test(arguments: Waiting.allCases) func aLostCancelIsSentAgain(operation: Waiting) throws {
+        let kernel = FaultyKernel()
+        let (still, reactor) = (try Standstill(), try Reactor.quiet(kernel: kernel))
+        let token = still.start(operation, on: reactor)
+        kernel.lostCancels = 3
+        reactor.after(.milliseconds(1)) { reactor.cancel(token) }
+        try reactor.runToIdle()
+        #expect(kernel.lostCancels == 0)
+        #expect(still.calls == 1)
+        #expect(still.error?.errno == .canceled)
+    }
+
+    @Test(arguments: Waiting.timed) func aLostTimeoutIsSentAgain(operation: Waiting) throws {
+        let kernel = FaultyKernel()
+        let (still, reactor) = (try Standstill(), try Reactor.quiet(kernel: kernel))
+        kernel.lostCancels = 2
+        _ = still.start(operation, on: reactor, timeout: .milliseconds(1))
+        try reactor.runToIdle()
+        #expect(still.calls == 1)
+        #expect(still.error?.errno == .timedOut)
+    }
+
+    @Test(arguments: Waiting.allCases.filter { $0 != .timeout }) func aLostCancelByDescriptorIsSentAgain(
+        operation: Waiting
+    ) throws {
+        let kernel = FaultyKernel()
+        let (still, reactor) = (try Standstill(), try Reactor.quiet(kernel: kernel))
+        let descriptor = try #require(still.descriptor(of: operation))
+        _ = still.start(operation, on: reactor)
+        kernel.lostCancels = 2
+        reactor.after(.milliseconds(1)) { reactor.cancelAll(on: descriptor) }
+        try reactor.runToIdle()
+        #expect(still.calls == 1)
+        #expect(still.error?.errno == .canceled)
+    }
+
+    @Test(arguments: Waiting.allCases) func aLostSweepIsSentAgain(operation: Waiting) throws {
+        let kernel = FaultyKernel()
+        let (still, reactor) = (try Standstill(), try Reactor.quiet(kernel: kernel))
+        _ = still.start(operation, on: reactor)
+        kernel.lostCancels = 3
+        reactor.after(.milliseconds(1)) { reactor.stop() }
+        try reactor.run()
+        #expect(kernel.lostCancels == 0)
+        #expect(still.calls == 1)
+        #expect(still.error?.errno == .canceled)
     }
 }

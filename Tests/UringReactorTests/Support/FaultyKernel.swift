@@ -5,7 +5,7 @@ import SystemPackage
 @testable import UringReactor
 
 /// Linux, with faults by script: what the real kernel does once in a blue moon, on demand.
-final class FaultyKernel: Kernel {
+@safe final class FaultyKernel: Kernel {
     let real = IOUringKernel()
     /// What the next enters return, without reaching the kernel: negative errnos, first to last.
     var failures: [Int32] = []
@@ -22,6 +22,9 @@ final class FaultyKernel: Kernel {
     private(set) var requests: [EnterRequest] = []
     /// Whether to keep `requests`.
     var records = false
+    /// How many of the next cancels find nothing, as if the kernel had what they look for between two of its lists.
+    var lostCancels = 0
+    private var memory: RingMemory?
     /// Called before each enter that reaches the kernel.
     var beforeEnter: (EnterRequest) -> Void = { _ in }
     /// Fails `makeWaker` with this.
@@ -31,7 +34,24 @@ final class FaultyKernel: Kernel {
 
     var capabilities: Capabilities { overridden ?? real.capabilities }
 
-    func open(_ request: RingRequest) throws(RingUnavailable) -> RingMemory { unsafe try real.open(request) }
+    func open(_ request: RingRequest) throws(RingUnavailable) -> RingMemory {
+        let memory = unsafe try real.open(request)
+        unsafe self.memory = unsafe memory
+        return unsafe memory
+    }
+
+    private func loseCancels(_ count: UInt32) {
+        guard lostCancels > 0, let memory = unsafe memory else { return }
+        let head = unsafe ring_load_acquire(memory.submissionHead)
+        for place in 0..<count {
+            let entry = unsafe memory.submissions + Int((head &+ place) & (memory.submissionEntries - 1))
+            guard lostCancels > 0, unsafe entry.pointee.opcode == UInt8(IORING_OP_ASYNC_CANCEL.rawValue) else { continue }
+            unsafe entry.pointee.cancel_flags = 0
+            unsafe entry.pointee.addr = 1
+            lostCancels -= 1
+        }
+    }
+
     func enable() throws(Errno) { try real.enable() }
 
     func enter(_ request: EnterRequest) -> Int32 {
@@ -44,6 +64,7 @@ final class FaultyKernel: Kernel {
             request.submit = mostPerEnter
             request.waitFor = 0
         }
+        loseCancels(request.submit)
         return real.enter(request)
     }
 
