@@ -120,7 +120,9 @@ import Testing
     // Backpressure: while paused, the peer's sends fill the kernel's buffers and no more than that.
     @Test func thePeerHasToWait() throws {
         var configuration = ServerConfiguration()
-        configuration.socketOptions = [.receiveBuffer: 4096]
+        configuration.socketOptions = [.receiveBuffer: 1 << 16]
+        // Far more than both buffers hold, and no more than a slow machine moves in a moment.
+        let length = 2 << 20
         let script = Script { event, connection in
             if case .opened = event { connection.pauseReading() }
             return Script.usual(event, connection)
@@ -130,7 +132,7 @@ import Testing
         let client = Script { event, connection in
             switch event {
             case .opened:
-                connection.send(Bytes([UInt8](repeating: 1, count: 32 << 20)))
+                connection.send(Bytes([UInt8](repeating: 1, count: length)))
                 connection.setDeadline(after: .milliseconds(20))
                 return .continue
             case .timedOut:
@@ -141,9 +143,10 @@ import Testing
             default: return .continue
             }
         }
-        run.reactor.connect(to: server.address, handler: client.handler)
+        run.reactor.connect(
+            to: server.address, socketOptions: [.sendBuffer: 1 << 16], handler: client.handler)
         try run.run()
-        #expect(script.bytes.count == 32 << 20)
+        #expect(script.bytes.count == length)
         #expect(client.reason == .deadline)
     }
 }
