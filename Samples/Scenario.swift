@@ -81,7 +81,9 @@ final class ScenarioRound {
     private var publisherIsReady = false
     private var publisherEnd: ClientEnd?
     private let (ann, ben) = (Subscriber(), Subscriber())
+    /// Empty when all have held.
     private var steps: [Step] = []
+    private var failedStep: String?
     private var current = 0
     /// What the broker had done before the last message.
     private var before = BrokerStatistics?.none
@@ -222,20 +224,25 @@ final class ScenarioRound {
     }
 
     private func finish() {
+        // They name this round, which names them.
+        steps = []
         service.server.whenStopped = { [reactor] in reactor.stop() }
         service.server.stop()
     }
 
     private func fail(_ reason: String) {
         failure = reason
+        if current < steps.count { failedStep = steps[current].title }
+        steps = []
         reactor.stop()
     }
 
     /// - Throws: what step failed, if one did.
     func verifyAll() throws {
-        guard current < steps.count else { return }
+        guard failure != nil || !steps.isEmpty else { return }
+        let title = failedStep ?? (current < steps.count ? steps[current].title : "the end")
         throw ScenarioFailure(
-            description: "step \(current + 1) failed (\(steps[current].title)): \(failure ?? "the reactor stopped")")
+            description: "step \(current + 1) failed (\(title)): \(failure ?? "the reactor stopped")")
     }
 }
 

@@ -158,6 +158,8 @@ public import UringReactor
             violation("the ring is closed with \(ring.submissionsReady) entries in the submission queue")
         }
         waker?.detach()
+        // Scripts name the reactor, the reactor its kernel, and the kernel its peers; now no script has anything to do.
+        for peer in peers { peer.endScript() }
         self.ring = nil
         ringState = .closed
     }

@@ -115,6 +115,11 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     /// The kernel is going: nothing happens to the peer any more.
     func forget() {
         endpoint?.sever()
+        endScript()
+    }
+
+    /// Nothing calls back any more.
+    func endScript() {
         onReceive = nil
         onEnd = nil
     }
