@@ -168,6 +168,19 @@ import Testing
         #expect(reactor.statistics.partialSubmits > 0)
     }
 
+    /// What found no place waits beside the queue; what comes later must not overtake it when there is a place again.
+    @Test func nothingOvertakesWhatHadToWait() throws {
+        let kernel = FaultyKernel()
+        let reactor = try Reactor.quiet(kernel: kernel) { $0.submissionEntries = 4 }
+        var order: [Int] = []
+        reactor.nop { _ in
+            kernel.failures = [-EAGAIN]
+            for number in 0..<20 { reactor.nop { _ in order.append(number) } }
+        }
+        try reactor.runToIdle()
+        #expect(order == Array(0..<20))
+    }
+
     @Test func aBusyKernelWithAnOverflowIsAskedToReap() throws {
         let kernel = FaultyKernel()
         kernel.records = true
