@@ -83,12 +83,12 @@ final class Mailbox: Sendable {
         isSleeping.store(false, ordering: .relaxed)
     }
 
-    /// Takes no more jobs, unless there still are some, which come first: then false.
-    func close() -> Bool {
+    /// Takes no more jobs, and hands over those there still are.
+    func close() -> [Job?] {
         contents.withLock { contents in
-            guard contents.jobs.isEmpty else { return false }
             contents.isClosed = true
-            return true
+            hasJobs.store(false, ordering: .relaxed)
+            return exchangeJobs(&contents)
         }
     }
 

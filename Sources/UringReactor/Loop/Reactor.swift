@@ -45,6 +45,8 @@ import SystemPackage
     private var wakePollIsArmed = false
     /// The cancel of everything, at the end, is in flight.
     private var sweepIsInFlight = false
+    /// Nobody can hand in more.
+    private var mailboxIsClosed = false
     /// When to sweep again what has not ended by then.
     private var nextSweep: UInt64 = 0
     /// Completions of the kernel's that the last turn has handled.
@@ -168,7 +170,11 @@ import SystemPackage
             if phase == .running {
                 if stopRequested || mode == .untilIdle && isIdle { beginDraining() }
             } else if hasDrained {
-                break
+                if mailboxIsClosed { break }
+                // What was posted before still runs; what these jobs post does not, or one that always posts itself again
+                // would keep the reactor from ending.
+                mailboxIsClosed = true
+                for case let job? in mailbox.close() { perform(job.body) }
             }
             turn()
             if let error = enterKernel(mode) { throw fail(error) }
@@ -364,10 +370,10 @@ import SystemPackage
         }
     }
 
-    /// Nothing is in flight, and nobody can hand in more.
+    /// Nothing is in flight.
     private var hasDrained: Bool {
         registry.count == 0 && connections.count == 0 && !wakePollIsArmed && !sweepIsInFlight && !core.hasReady
-            && core.ring.queued == 0 && mailbox.close()
+            && core.ring.queued == 0
     }
 
     // MARK: - Threads and signals

@@ -196,6 +196,21 @@ import Testing
         #expect(log.all == [1, 2, 3])
     }
 
+    @Test func aJobThatAlwaysPostsItselfDoesNotKeepTheReactor() throws {
+        let reactor = try Reactor()
+        let log = MainLog()
+        let handle = reactor.handle
+        @Sendable func again() {
+            log.note(0)
+            handle.post { again() }
+        }
+        handle.post { again() }
+        handle.post { Reactor.current?.stop() }
+        try reactor.run()
+        #expect(log.all.count > 1)
+        #expect(handle.post {} == nil)
+    }
+
     /// Written on the reactor's thread, read when it has ended.
     private final class MainLog: @unchecked Sendable {
         private(set) var all: [Int] = []
