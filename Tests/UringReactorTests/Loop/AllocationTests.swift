@@ -8,7 +8,7 @@ import Testing
 ///
 /// Counts mean something in optimized code only: `swift test -c release -Xswiftc -enable-testing --filter Allocation`. In a
 /// debug build the tests run, so that they do not rot, and check nothing but that the messages arrive.
-@Suite(.enabled(if: allocation_counter_works()), .timeLimit(.minutes(1))) struct AllocationTests {
+@Suite(.enabled(if: allocation_counter_works()), .timeLimit(.minutes(20))) struct AllocationTests {
     #if DEBUG
     private static let isExact = false
     #else

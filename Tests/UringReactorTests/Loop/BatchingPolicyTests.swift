@@ -3,7 +3,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct BatchingPolicyTests {
+@Suite(.timeLimit(.minutes(20))) struct BatchingPolicyTests {
     @Test func descriptions() {
         #expect("\(BatchingPolicy.turn)" == "turn")
         #expect("\(BatchingPolicy.threshold(32))" == "threshold(32)")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct PostTests {
+@Suite(.timeLimit(.minutes(20))) struct PostTests {
     /// Each wake-up must arrive: one lost, and this never ends.
     @Test func tenThousandPingPongs() throws {
         let (left, right) = (try Reactor.quiet(), try Reactor.quiet())

@@ -3,7 +3,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct CallbackRegistryTests {
+@Suite(.timeLimit(.minutes(20))) struct CallbackRegistryTests {
     @Test func theRegistryGrowsFromWithinACallback() throws {
         let reactor = try Reactor.quiet()
         var calls = 0

@@ -4,7 +4,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct FilesTests {
+@Suite(.timeLimit(.minutes(20))) struct FilesTests {
     @Test func aLifeOfAFile() throws {
         let reactor = try Reactor.quiet()
         let file = try TemporaryFile("0123456789")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct SocketsTests {
+@Suite(.timeLimit(.minutes(20))) struct SocketsTests {
     private let kernel = IOUringKernel()
 
     private func isCloseOnExec(_ descriptor: FileDescriptor) -> Bool {

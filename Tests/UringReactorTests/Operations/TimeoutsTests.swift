@@ -3,7 +3,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct TimeoutsTests {
+@Suite(.timeLimit(.minutes(20))) struct TimeoutsTests {
     /// The two ways to keep a beat: the kernel's multishot timeout, and the reactor's own time.
     private static let kernels = [true, false]
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct RingTests {
+@Suite(.timeLimit(.minutes(20))) struct RingTests {
     @Test func layoutsAreThoseOfTheKernel() {
         #expect(MemoryLayout<io_uring_sqe>.size == 64)
         #expect(MemoryLayout<io_uring_cqe>.size == 16)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import UringReactor
 
-@Suite(.timeLimit(.minutes(1))) struct RingUnavailableTests {
+@Suite(.timeLimit(.minutes(20))) struct RingUnavailableTests {
     private func description(_ errno: Errno, setting: Int? = nil, limit: UInt64? = nil) -> String {
         RingUnavailable(errno: errno, disabledSetting: setting, lockedMemoryLimit: limit, kernelVersion: "6.1.0").description
     }
