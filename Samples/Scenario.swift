@@ -130,7 +130,7 @@ final class ScenarioRound {
                 cast.publisher.publish(
                     script, to: channel, at: service.server.address, on: reactor,
                     onReady: { self.publisherIsReady = true; self.lookAgain() },
-                    onEnd: { self.publisherEnd = $0; self.lookAgain() })
+                    onEnd: { self.publisherEnd = self.publisherEnd ?? $0; self.lookAgain() })
             } holds: { [self] in
                 publisherIsReady && broker.publisherCount(of: channel) == 1
             },
@@ -197,7 +197,7 @@ final class ScenarioRound {
                 lookAgain()
             },
             onEnd: { [self] in
-                subscriber.end = $0
+                subscriber.end = subscriber.end ?? $0
                 lookAgain()
             })
     }

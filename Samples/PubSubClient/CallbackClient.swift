@@ -12,6 +12,7 @@ enum CallbackStyle: ClientStyle {
     ) -> Connection {
         reactor.connect(to: address) { result in
             guard let publisher = attempt(result, onEnd) else { return }
+            publisher.whenClosed { onEnd(.failed("\($0)")) }
             publisher.send(Command.publish(channel).line) { _ in }
             publisher.receiveLine { result in
                 guard try isAccepted(result, publisher, onEnd) else { return }
@@ -51,6 +52,8 @@ enum CallbackStyle: ClientStyle {
     ) -> Connection {
         reactor.connect(to: address) { result in
             guard let subscriber = attempt(result, onEnd) else { return }
+            // Whatever ends it, an error thrown by `onMessage` too; who was told before is not told again.
+            subscriber.whenClosed { onEnd(.failed("\($0)")) }
             subscriber.send(Command.subscribe(channel).line) { _ in }
             receiveMessages(SubscriptionReader(), on: subscriber, onReady, onMessage, onEnd)
         }

@@ -145,7 +145,12 @@ struct SubscribeCommand<Style: ClientStyle>: ParsableCommand {
             })
         printed.connection = connection
         let signals = TerminationSignals { [handle = reactor.handle] in
-            handle.post { connection.send(Command.bye.line) }
+            handle.post {
+                // A server that does not answer our farewell is not waited for.
+                guard connection.isOpen else { return Reactor.current?.stop() ?? () }
+                connection.send(Command.bye.line)
+                connection.setDeadline(after: .seconds(2))
+            }
         }
         defer { signals.cancel() }
         try reactor.run()

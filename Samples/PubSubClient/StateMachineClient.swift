@@ -145,7 +145,9 @@ private struct Subscriber: ConnectionHandler {
             return .close
         case .closed(let reason):
             onEnd(hasEnded ? ClientEnd(reader.end()) : .failed("\(reason)"))
-        case .drained, .timedOut: break
+        case .timedOut:
+            return .abort
+        case .drained: break
         }
         return .continue
     }

@@ -29,8 +29,14 @@ struct ListenOptions: ParsableArguments {
 
     func validate() throws {
         guard backlog > 0 else { throw ValidationError("--backlog must be at least 1") }
-        guard maxConnections > 0 else { throw ValidationError("--max-connections must be at least 1") }
-        guard idleTimeout >= 0, statsInterval >= 0 else { throw ValidationError("a time cannot be negative") }
+        guard (1...10_000_000).contains(maxConnections) else {
+            throw ValidationError("--max-connections must be from 1 to 10000000")
+        }
+        let times = 0.001...1e9
+        guard idleTimeout == 0 || times.contains(idleTimeout), statsInterval == 0 || times.contains(statsInterval) else {
+            throw ValidationError("a time must be 0, or from 0.001 to 1e9 seconds")
+        }
+        guard unixPath == nil || port == 0 else { throw ValidationError("--port and --unix exclude each other") }
     }
 
     func address() throws -> SocketAddress {

@@ -27,7 +27,10 @@ extension Reactor {
         assertOwner()
         let nanoseconds = period.nanoseconds
         precondition(nanoseconds > 0, "a period of \(period)")
-        guard capabilities.multishotTimeout else { return registry.startTimer(after: period, period: period, job) }
+        // Shorter ones could fire again faster than the kernel hands them over, which then has no time for anything else.
+        guard capabilities.multishotTimeout, nanoseconds >= 100_000 else {
+            return registry.startTimer(after: period, period: period, job)
+        }
         return registry.start(.timeout, on: -1, timeout: nil, .job(job)) {
             $0.arguments = __kernel_timespec(nanoseconds: nanoseconds)
             $0.flags.insert(.multishot)

@@ -38,4 +38,25 @@ import Testing
         #expect(beats == 1)
         #expect(reactor.statistics.operations == 0)
     }
+
+    /// In the kernel, a beat of a nanosecond would fire again before it was handed over.
+    @Test func theShortestBeatStarvesNobody() throws {
+        let reactor = try Reactor.quiet()
+        var beats = 0
+        reactor.every(.nanoseconds(1)) {
+            beats += 1
+            if beats == 100 { reactor.handle.stop() }
+        }
+        try reactor.run()
+        #expect(beats >= 100)
+    }
+
+    @Test func endlessDurationsDoNotTrap() throws {
+        #expect(Duration.seconds(1e19).nanoseconds == .max)
+        #expect(Duration.seconds(-1e19).nanoseconds == 0)
+        let reactor = try Reactor.quiet()
+        let endless = reactor.after(.seconds(1e19)) { Issue.record("the end of time") }
+        reactor.after(.milliseconds(1)) { reactor.cancel(endless) }
+        try reactor.runToIdle()
+    }
 }
