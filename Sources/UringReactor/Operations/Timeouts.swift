@@ -17,9 +17,9 @@ extension Reactor {
     /// Calls `job` again and again, the first time `period` from now, until cancelled or the reactor stops.
     ///
     /// A multishot timeout where the kernel has it (Linux 6.4; see ``Capabilities/multishotTimeout``) and the period is at
-    /// least 100 µs, the reactor's own time otherwise. The kernel counts each beat from when the loop took the one before, so what the loop is late by
-    /// adds up; the reactor's own time keeps to the beat, and a late loop skips some. For work that must keep to the
-    /// clock, look at ``now``.
+    /// least 100 µs, the reactor's own time otherwise. The kernel counts each beat from when the loop took the one before,
+    /// so what the loop is late by adds up; the reactor's own time keeps to the beat, and a late loop skips some. For work
+    /// that must keep to the clock, look at ``now``.
     ///
     /// - Parameter period: at least a nanosecond.
     @discardableResult

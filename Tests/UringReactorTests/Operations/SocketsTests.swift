@@ -30,7 +30,7 @@ import Testing
         try client.close()
     }
 
-    @Test func acceptAllAcceptsThemAll() throws {
+    @Test func multishotAcceptsThemAll() throws {
         let reactor = try Reactor.quiet()
         let listener = try Listener()
         var (clients, accepted) = ([FileDescriptor](), [FileDescriptor]())
@@ -57,7 +57,7 @@ import Testing
     }
 
     /// A full completion queue ends a multishot; nobody may notice.
-    @Test func acceptAllIsStartedAgainWhenTheKernelEndsIt() throws {
+    @Test func multishotAcceptIsStartedAgainWhenTheKernelEndsIt() throws {
         let reactor = try Reactor.quiet {
             $0.submissionEntries = 2
             $0.completionEntries = 2
@@ -421,7 +421,7 @@ import Testing
         #expect(bad.onlyError?.description == "poll on descriptor 999999 failed: it is not an open descriptor (EBADF)")
     }
 
-    @Test func pollAllCallsEachTime() throws {
+    @Test func multishotPollCallsEachTime() throws {
         let reactor = try Reactor.quiet()
         let waker = try eventDescriptor()
         var calls = 0
@@ -441,7 +441,7 @@ import Testing
         #expect(reactor.statistics.startedByKind[.poll] == 1)
     }
 
-    @Test func noOperationsKeepTheirOrder() throws {
+    @Test func nopsKeepTheirOrder() throws {
         let reactor = try Reactor.quiet()
         var order: [Int] = []
         for number in 0..<300 { reactor.nop { _ in order.append(number) } }
