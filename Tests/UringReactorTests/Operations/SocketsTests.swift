@@ -259,7 +259,7 @@ import Testing
         let reactor = try Reactor.quiet()
         let pair = try SocketPair()
         let socket = try kernel.socket(.ipv4)
-        try pair.right.close()
+        try pair.closeRight()
         let (broken, pieces, unconnected) = (Outcomes<Int>(), Outcomes<Int>(), Outcomes<Int>())
         reactor.send("x", to: pair.left, broken.note)
         reactor.send(["x", "y"], to: pair.left, pieces.note)
@@ -410,7 +410,7 @@ import Testing
             let byte = try pipe.reader.read(upTo: 1)
             #expect(byte == 1)
             reactor.poll(pipe.reader, for: .readable, hungUp.note)
-            try pipe.writer.close()
+            try pipe.closeWriter()
         }
         reactor.write("x", to: pipe.writer) { _ in }
         reactor.poll(FileDescriptor(rawValue: 999_999), for: .readable, bad.note)

@@ -10,9 +10,16 @@ final class Pipe {
 
     init() throws { (reader, writer) = try FileDescriptor.pipe() }
 
+    /// Closes the writing end early. Once: by the second time its number may be that of somebody else's descriptor.
+    func closeWriter() throws {
+        writerIsClosed = true
+        try writer.close()
+    }
+    private var writerIsClosed = false
+
     deinit {
         try? reader.close()
-        try? writer.close()
+        if !writerIsClosed { try? writer.close() }
     }
 
     /// Makes the pipe as small as may be, one page, and returns its size.
@@ -34,9 +41,16 @@ final class SocketPair {
         for end in [left, right] { try IOUringKernel().setOption(.sendBuffer, to: buffer, on: end) }
     }
 
+    /// Closes the right end early, and once.
+    func closeRight() throws {
+        rightIsClosed = true
+        try right.close()
+    }
+    private var rightIsClosed = false
+
     deinit {
         try? left.close()
-        try? right.close()
+        if !rightIsClosed { try? right.close() }
     }
 }
 
