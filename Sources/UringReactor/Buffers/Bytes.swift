@@ -170,7 +170,7 @@ import Glibc
         }
     }
 
-    /// Where no bytes are: any address that is not null.
+    /// Where no bytes are: any address that is not null. Never read nor written, so that any thread may have it.
     private nonisolated(unsafe) static let nowhere = unsafe UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
 
     /// The positions of some bytes, for half-open ranges without a bound.

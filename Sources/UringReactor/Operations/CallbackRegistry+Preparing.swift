@@ -13,6 +13,8 @@ extension CallbackRegistry {
         }
     }
 
+    /// An attachment that is not what its kind of operation needs is a bug of ours, and traps: an entry left unfilled
+    /// would run as a no-op and complete as a success.
     private func prepareOther(_ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>) {
         let descriptor = unsafe slot.pointee.descriptor
         let isMultishot = unsafe slot.pointee.flags.contains(.multishot)
@@ -34,7 +36,8 @@ extension CallbackRegistry {
             if let buffer = buffer as? ReceiveBuffer {
                 let length = min(Int(arguments.tv_nsec), buffer.room)
                 unsafe io_uring_prep_recv(entry, descriptor, buffer.target, length, 0)
-            } else if let buffer = buffer as? OwnBuffer {
+            } else {
+                let buffer = buffer as! OwnBuffer
                 unsafe io_uring_prep_recv(entry, descriptor, buffer.start, Int(arguments.tv_nsec), 0)
             }
         case .send:
