@@ -25,6 +25,18 @@
 #define IORING_TIMEOUT_MULTISHOT (1U << 6)
 #endif
 
+// Linux 6.10: one receive fills several provided buffers. Linux 6.12: a provided buffer is used up bit by bit.
+#ifndef IORING_RECVSEND_BUNDLE
+#define IORING_RECVSEND_BUNDLE (1U << 4)
+#endif
+// Linux 6.2: the notification of a zero-copy send says whether the data was copied after all.
+#ifndef IORING_SEND_ZC_REPORT_USAGE
+#define IORING_SEND_ZC_REPORT_USAGE (1U << 3)
+#endif
+#ifndef IORING_NOTIF_USAGE_ZC_COPIED
+#define IORING_NOTIF_USAGE_ZC_COPIED (1U << 31)
+#endif
+
 // io_uring.h spells these with casts or shifts that Swift does not import with a useful type.
 enum {
     RING_SETUP_CQSIZE = IORING_SETUP_CQSIZE,
@@ -46,6 +58,15 @@ static inline unsigned ring_load_acquire(const unsigned *index) {
 
 static inline unsigned ring_load_relaxed(const unsigned *index) {
     return __atomic_load_n(index, __ATOMIC_RELAXED);
+}
+
+// The tail of a ring of provided buffers has 16 bits: io_uring_register_buf_ring(3).
+static inline unsigned short ring_load_acquire_16(const unsigned short *index) {
+    return __atomic_load_n(index, __ATOMIC_ACQUIRE);
+}
+
+static inline void ring_store_release_16(unsigned short *index, unsigned short value) {
+    __atomic_store_n(index, value, __ATOMIC_RELEASE);
 }
 
 static inline void ring_store_release(unsigned *index, unsigned value) {

@@ -2,7 +2,9 @@
 #include "CReactorSupport.h"
 
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 // Not in the header: the Swift importer never emits storage for a `static __thread` it sees in one.
@@ -28,6 +30,11 @@ uint64_t creactor_locked_memory_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
     return limit.rlim_cur;
+}
+
+int creactor_unacknowledged_bytes(int socket) {
+    int bytes;
+    return ioctl(socket, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
 const uint8_t *creactor_memrchr(const uint8_t *start, uint8_t byte, size_t count) {

@@ -56,6 +56,12 @@ extension SimulatedKernel {
         }
     }
 
+    // MARK: - Provided buffers
+
+    public func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { throw .invalidArgument }
+
+    public func unregisterBufferRing(group: UInt16) {}
+
     // MARK: - Sockets
 
     public func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor {
@@ -121,6 +127,10 @@ extension SimulatedKernel {
             guard endpoint.transport == .unix || !endpoint.isDead else { throw .socketNotConnected }
             return address
         }
+    }
+
+    public func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
+        throw .notSupported
     }
 
     public func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {

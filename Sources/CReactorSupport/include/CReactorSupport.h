@@ -20,6 +20,9 @@ int creactor_eventfd(void);
 /// RLIMIT_MEMLOCK in bytes, or UINT64_MAX for none.
 uint64_t creactor_locked_memory_limit(void);
 
+/// Bytes sent but not acknowledged: ioctl(2) with SIOCOUTQ, see tcp(7); -1 and errno if it fails.
+int creactor_unacknowledged_bytes(int socket);
+
 /// memrchr(3).
 const uint8_t *_Nullable creactor_memrchr(const uint8_t *_Nonnull start, uint8_t byte, size_t count);
 

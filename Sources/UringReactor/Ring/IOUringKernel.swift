@@ -107,6 +107,19 @@ public import SystemPackage
         }
     }
 
+    public func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) {
+        var request = io_uring_buf_reg()
+        unsafe request.ring_addr = UInt64(UInt(bitPattern: ring.entries))
+        unsafe request.ring_entries = UInt32(ring.count)
+        unsafe request.bgid = ring.group
+        let status = unsafe io_uring_register_buf_ring(self.ring, &request, 0)
+        guard status == 0 else { throw Errno(rawValue: -status) }
+    }
+
+    public func unregisterBufferRing(group: UInt16) {
+        _ = unsafe io_uring_unregister_buf_ring(ring, Int32(group))
+    }
+
     public func close() {
         guard isOpen else { return }
         isOpen = false
@@ -118,26 +131,50 @@ public import SystemPackage
 
     /// Tried once a process, on a small ring of its own: the reactor's is still disabled when it wants to know.
     private static let probed: Capabilities = {
-        var capabilities = Capabilities(multishotTimeout: false)
         var scratch = unsafe io_uring()
-        guard unsafe io_uring_queue_init(4, &scratch, 0) == 0 else { return capabilities }
+        guard unsafe io_uring_queue_init(4, &scratch, 0) == 0 else { return Capabilities(multishotTimeout: false) }
         defer { unsafe io_uring_queue_exit(&scratch) }
-        // A timeout of zero that fires once: refused with EINVAL where the flag is unknown, ETIME where it is known.
+        return unsafe Capabilities(
+            multishotTimeout: hasMultishotTimeout(&scratch), multishotReceive: hasMultishotReceive(&scratch),
+            zeroCopySend: hasZeroCopySend(&scratch))
+    }()
+
+    /// A timeout of a nanosecond that fires once: refused with EINVAL where the flag is unknown, ETIME where it is known.
+    private static func hasMultishotTimeout(_ ring: UnsafeMutablePointer<io_uring>) -> Bool {
         var span = __kernel_timespec(tv_sec: 0, tv_nsec: 1)
         // The kernel reads it at the submit, so it must still be there then.
-        unsafe withUnsafeMutablePointer(to: &span) { span in
-            guard let entry = unsafe io_uring_get_sqe(&scratch) else { return }
-            unsafe io_uring_prep_timeout(entry, span, 1, UInt32(RING_TIMEOUT_MULTISHOT))
-            guard unsafe io_uring_submit_and_wait(&scratch, 1) == 1 else { return }
-            var completion: UnsafeMutablePointer<io_uring_cqe>?
-            guard unsafe io_uring_peek_batch_cqe(&scratch, &completion, 1) == 1, let completion = unsafe completion else {
-                return
-            }
-            capabilities.multishotTimeout = unsafe completion.pointee.res == -ETIME
-            unsafe io_uring_cq_advance(&scratch, 1)
+        return unsafe withUnsafeMutablePointer(to: &span) { span in
+            let result = unsafe result(of: ring) { unsafe io_uring_prep_timeout($0, span, 1, UInt32(RING_TIMEOUT_MULTISHOT)) }
+            return result == -ETIME
         }
-        return capabilities
-    }()
+    }
+
+    /// A receive from no descriptor: EBADF where the form is known, EINVAL where it is not.
+    private static func hasMultishotReceive(_ ring: UnsafeMutablePointer<io_uring>) -> Bool {
+        let result = unsafe result(of: ring) { entry in
+            unsafe io_uring_prep_recv_multishot(entry, -1, nil, 0, 0)
+            unsafe entry.pointee.flags = UInt8(1 << IOSQE_BUFFER_SELECT_BIT)
+        }
+        return result == -EBADF
+    }
+
+    private static func hasZeroCopySend(_ ring: UnsafeMutablePointer<io_uring>) -> Bool {
+        let result = unsafe result(of: ring) { unsafe io_uring_prep_send_zc($0, -1, nil, 0, 0, 0) }
+        return result == -EBADF
+    }
+
+    private static func result(
+        of ring: UnsafeMutablePointer<io_uring>, _ prepare: (UnsafeMutablePointer<io_uring_sqe>) -> Void
+    ) -> Int32? {
+        guard let entry = unsafe io_uring_get_sqe(ring) else { return nil }
+        unsafe entry.initialize(to: io_uring_sqe())
+        unsafe prepare(entry)
+        guard unsafe io_uring_submit_and_wait(ring, 1) == 1 else { return nil }
+        var completion: UnsafeMutablePointer<io_uring_cqe>?
+        guard unsafe io_uring_peek_batch_cqe(ring, &completion, 1) == 1, let completion = unsafe completion else { return nil }
+        defer { unsafe io_uring_cq_advance(ring, 1) }
+        return unsafe completion.pointee.res
+    }
 
     private static func unavailable(_ errno: Errno) -> RingUnavailable {
         let limit = creactor_locked_memory_limit()
@@ -200,6 +237,12 @@ public import SystemPackage
 
     public func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress {
         try unsafe IOUringKernel.address { unsafe getpeername(socket.rawValue, $0, $1) }
+    }
+
+    public func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
+        let bytes = creactor_unacknowledged_bytes(socket.rawValue)
+        try IOUringKernel.check(bytes)
+        return Int(bytes)
     }
 
     public func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {

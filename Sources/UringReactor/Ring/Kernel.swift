@@ -29,6 +29,12 @@ public protocol Kernel: AnyObject {
     ///   none: `-EINTR`, `-ETIME` (the wait ended by its timeout), `-EAGAIN`, `-EBUSY`, …
     func enter(_ request: EnterRequest) -> Int32
 
+    /// Hands the kernel a ring of receive buffers, to pick from for receives of its group (`IOSQE_BUFFER_SELECT`). From
+    /// ``open(_:)`` on, also before ``enable()``. io_uring_register(2), `IORING_REGISTER_PBUF_RING`, Linux 5.19.
+    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno)
+    /// Takes the ring of a group back. No receive of the group is in flight. `IORING_UNREGISTER_PBUF_RING`.
+    func unregisterBufferRing(group: UInt16)
+
     /// Unmaps the ring. No operation is in flight any more.
     func close()
 
@@ -51,6 +57,8 @@ public protocol Kernel: AnyObject {
     func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress
     /// getpeername(2).
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress
+    /// Bytes that were sent and that the peer has not acknowledged, or, for a Unix socket, not read: `SIOCOUTQ`, tcp(7).
+    func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int
     /// shutdown(2). Not through the ring, which would always hand it to a worker thread.
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno)
     /// close(2), for descriptors that no operation uses.

@@ -82,6 +82,8 @@ import SystemPackage
         return try real.makeWaker()
     }
 
+    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { unsafe try real.registerBufferRing(ring) }
+    func unregisterBufferRing(group: UInt16) { real.unregisterBufferRing(group: group) }
     func close() { real.close() }
     func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor { try real.socket(family) }
     func bind(_ socket: FileDescriptor, to address: SocketAddress) throws(Errno) { try real.bind(socket, to: address) }
@@ -91,6 +93,9 @@ import SystemPackage
     }
     func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.localAddress(of: socket) }
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.remoteAddress(of: socket) }
+    func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
+        try real.unacknowledgedBytes(of: socket)
+    }
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {
         try real.shutdown(socket, direction)
     }

@@ -109,6 +109,8 @@ import SystemPackage
         self[.flags] = waiting.isEmpty ? 0 : UInt32(IORING_SQ_CQ_OVERFLOW)
     }
 
+    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { throw .notSupported }
+    func unregisterBufferRing(group: UInt16) {}
     func close() {}
     func makeWaker() throws(RingUnavailable) -> any Waker { NoWaker(descriptor: wakeDescriptor) }
     func now() -> UInt64 { 1 }
@@ -118,6 +120,7 @@ import SystemPackage
     func setOption(_ option: SocketOption, to value: Int, on socket: FileDescriptor) throws(Errno) { throw .notSupported }
     func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { throw .notSupported }
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { throw .notSupported }
+    func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int { throw .notSupported }
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) { throw .notSupported }
     func close(_ descriptor: FileDescriptor) {}
     func unlink(_ path: String) throws(Errno) { throw .notSupported }
