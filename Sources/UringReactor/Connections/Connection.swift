@@ -43,6 +43,9 @@ public enum SendOutcome: Sendable, Hashable {
     /// It will be sent, but more than ``ConnectionOptions/highWatermark`` is waiting now: send less until
     /// ``ConnectionEvent/drained``.
     case backlogged
+    /// It will not be sent: it would have exceeded ``ConnectionOptions/maximumPendingBytes``, and the policy is
+    /// ``SlowConsumerPolicy/dropNewest``.
+    case dropped
     /// It will not be sent: the connection is not open yet, has ended, is ending, or its sending has ended.
     case refused
 }
@@ -61,6 +64,13 @@ extension Connection {
     @discardableResult
     public func send(_ bytes: Bytes) -> SendOutcome {
         table.send(bytes, callback: nil, on: self)
+    }
+
+    /// Sends one message that lies in several pieces, in order, as ``send(_:)-(Bytes)`` does one that lies in one. A policy
+    /// that drops messages (``ConnectionOptions/slowConsumer``) drops all of the pieces or none.
+    @discardableResult
+    public func send(_ pieces: [Bytes]) -> SendOutcome {
+        table.send(pieces, on: self)
     }
 
     /// Sends what is queued, tells the peer that no more comes, waits a little for it to end its side, and closes.

@@ -41,6 +41,12 @@ extension ConnectionTable {
         return .backlogged
     }
 
+    func send(_ pieces: [Bytes], on connection: Connection) -> SendOutcome {
+        var outcome = SendOutcome.queued
+        for piece in pieces { outcome = send(piece, callback: nil, on: connection) }
+        return outcome
+    }
+
     /// Starts a send for each connection that was given something to send.
     func flush() {
         while let index = dirty.popFirst() {
