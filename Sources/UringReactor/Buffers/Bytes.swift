@@ -60,6 +60,16 @@ import Glibc
         }
     }
 
+    /// `memory` itself, without a copy. It must stay as it is for as long as the program runs: a constant table, a mapping
+    /// that is never undone.
+    @unsafe public init(staticMemory memory: UnsafeRawBufferPointer) {
+        guard let start = memory.baseAddress, memory.count > 0 else {
+            self.init()
+            return
+        }
+        unsafe self.init(owner: nil, start: start.assumingMemoryBound(to: UInt8.self), count: memory.count)
+    }
+
     /// A copy of `source`, in memory of its own.
     public init(copying source: UnsafeRawBufferPointer) {
         guard let from = source.baseAddress, source.count > 0 else {
@@ -158,6 +168,12 @@ import Glibc
     /// The same bytes in memory of their own, exactly as large as they are.
     public func copied() -> Bytes {
         unsafe Bytes(copying: UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    /// These bytes and `next` as one, without a copy, if `next` lies right behind them in the same memory.
+    func joined(to next: Bytes) -> Bytes? {
+        guard let owner = unsafe owner, unsafe owner === next.owner, unsafe start + count == next.start else { return nil }
+        return unsafe Bytes(owner: owner, start: start, count: count + next.count)
     }
 
     /// These bytes followed by those of `other`, in new memory. Copies both; to send several, send an array of `Bytes`.

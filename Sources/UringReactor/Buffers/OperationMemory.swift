@@ -109,6 +109,9 @@ import SystemPackage
         unsafe vectors.deallocate()
     }
 
+    /// Pieces in the vector as it is now.
+    var count: Int { unsafe Int(header.pointee.msg_iovlen) }
+
     /// Bytes in the vector as it is now.
     private(set) var offered = 0
 

@@ -192,7 +192,8 @@ extension CloseReason {
                 switch self {
                 case .reset: .connectionReset
                 case .brokenPipe: .brokenPipe
-                case .idle, .deadline, .closeTimedOut: .timedOut
+                case .idle, .deadline, .closeTimedOut, .writeTimedOut, .timedOut: .timedOut
+                case .connectionAborted: .connectionAbort
                 case .unreachable(let errno): errno
                 case .slowConsumer: .noBufferSpace
                 default: .canceled

@@ -12,7 +12,12 @@ public enum CloseReason: Sendable, Hashable {
     case reset
     /// The peer had closed it when we were sending: EPIPE.
     case brokenPipe
-    /// The network gave the peer up: ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, …
+    /// The peer has stopped answering, and the kernel has given it up: ETIMEDOUT. After many retransmissions, or by
+    /// keep-alive probes; not one of the timeouts of ours.
+    case timedOut
+    /// The kernel ended it on this side: ECONNABORTED.
+    case connectionAborted
+    /// The network says that there is no way to the peer: EHOSTUNREACH, ENETUNREACH, …
     case unreachable(Errno)
     /// Nothing was received or sent for the idle timeout.
     case idle
@@ -21,7 +26,10 @@ public enum CloseReason: Sendable, Hashable {
     /// What was queued could not be sent in the time allowed for that: ``ConnectionOptions/flushTimeout``, or
     /// ``ServerConfiguration/drainTimeout``.
     case closeTimedOut
-    /// More was waiting to be sent than ``ConnectionOptions/maximumPendingBytes``: a peer that reads too slowly.
+    /// The peer took nothing of what waited for it for ``ConnectionOptions/writeTimeout``.
+    case writeTimedOut
+    /// More was waiting to be sent than ``ConnectionOptions/maximumPendingBytes``: a peer that reads too slowly
+    /// (``SlowConsumerPolicy/disconnect(farewell:)``).
     case slowConsumer
     /// The handler, or a callback of the connection, threw an error, which was reported.
     case handlerFailed
@@ -41,6 +49,9 @@ extension CloseReason: CustomStringConvertible {
         case .bothEnded: "both sides had ended"
         case .reset: "reset by the peer"
         case .brokenPipe: "closed by the peer while data was sent to it"
+        case .timedOut: "the peer stopped answering"
+        case .connectionAborted: "ended by the kernel"
+        case .writeTimedOut: "the peer took nothing for too long"
         case .unreachable(let errno): "the peer cannot be reached: \(errno)"
         case .idle: "idle for too long"
         case .deadline: "its deadline passed"
@@ -59,7 +70,9 @@ extension CloseReason {
         switch error.errno {
         case .connectionReset: self = .reset
         case .brokenPipe: self = .brokenPipe
-        case .timedOut, .noRouteToHost, .networkUnreachable, .hostIsDown, .networkDown: self = .unreachable(error.errno)
+        case .timedOut: self = .timedOut
+        case .connectionAbort: self = .connectionAborted
+        case .noRouteToHost, .networkUnreachable, .hostIsDown, .networkDown: self = .unreachable(error.errno)
         default: self = .failed(error)
         }
     }

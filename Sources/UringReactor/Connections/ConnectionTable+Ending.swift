@@ -25,14 +25,14 @@ extension ConnectionTable {
         guard slots[index].state.isLive || slots[index].state == .connecting else { return }
         if slots[index].state == .connecting || core.isDraining { return end(index, reason) }
         if slots[index].reason == nil { slots[index].reason = reason }
-        slots[index].held = Bytes()
+        slots[index].held = []
         slots[index].state.move(.closeRequested)
         if slots[index].state == .lingering {
             linger(index)
         } else if slots[index].queue.isEmpty, !slots[index].flags.contains(.sending) {
             finishSending(index)
         } else {
-            slots[index].deadline = core.deadline(nanoseconds: slots[index].options.flush)
+            slots[index].deadline = core.deadline(nanoseconds: slots[index].limits.flush)
             schedule(index)
             receive(index)
         }
@@ -51,7 +51,7 @@ extension ConnectionTable {
 
     private func linger(_ index: UInt32) {
         if slots[index].flags.contains(.peerEnded) { return end(index, .closed) }
-        slots[index].deadline = core.deadline(nanoseconds: slots[index].options.linger)
+        slots[index].deadline = core.deadline(nanoseconds: slots[index].limits.linger)
         schedule(index)
         receive(index)
     }
@@ -65,14 +65,17 @@ extension ConnectionTable {
     func end(_ index: UInt32, _ reason: CloseReason, by event: LifecycleEvent = .aborted) {
         let before = slots[index].state
         guard before != .vacant, before != .closing, before != .closed else { return }
-        // The first reason counts, unless it was to end politely and that has failed: then something queued was not sent.
-        if slots[index].reason == nil || before == .flushing && event == .aborted { slots[index].reason = reason }
+        // The first reason counts, unless it was to end politely and that has failed: then something queued was not sent. A
+        // peer that reads too slowly is one that may well not take our last word either.
+        let isWorse = before == .flushing && event == .aborted && slots[index].reason != .slowConsumer
+        if slots[index].reason == nil || isWorse { slots[index].reason = reason }
         slots[index].state.move(event)
         slots[index].deadline = 0
-        slots[index].held = Bytes()
+        slots[index].writeDeadline = 0
+        slots[index].held = []
         if slots[index].inFlight > 0 {
             if before == .connecting {
-                cancelConnect(index)
+                cancel(token(.connect, index), of: index)
             } else {
                 // Ends the receive and the send in flight. ENOTCONN: the connection is gone, and so they end.
                 try? core.kernel.shutdown(FileDescriptor(rawValue: slots[index].descriptor), .both)
@@ -82,10 +85,12 @@ extension ConnectionTable {
         makeReady(index)
     }
 
-    private func cancelConnect(_ index: UInt32) {
-        let target = token(.connect, index)
+    /// Asks for the end of an operation of the connection.
+    func cancel(_ operation: OperationToken, of index: UInt32) {
         slots[index].inFlight += 1
-        unsafe core.start(.cancel, token(.cancelConnect, index)) { unsafe io_uring_prep_cancel64($0, target.rawValue, 0) }
+        unsafe core.start(.cancel, token(.cancelOperation, index)) {
+            unsafe io_uring_prep_cancel64($0, operation.rawValue, 0)
+        }
     }
 
     /// The join.
@@ -103,7 +108,7 @@ extension ConnectionTable {
         }
         if let buffer = slots[index].receiveBuffer {
             slots[index].receiveBuffer = nil
-            core.buffers.give(buffer)
+            core.buffers.checkIn(buffer)
         }
         slots[index].attachment = nil
         let descriptor = slots[index].descriptor
@@ -119,6 +124,8 @@ extension ConnectionTable {
         slots[index].descriptor = -1
         slots[index].group = nil
         slots[index].queue = SendQueue()
+        slots[index].limits = .none
+        slots[index].flags = []
         let wasTimed = slots[index].timerAt != 0
         slots[index].timerAt = 0
         slots.vacate(index)
@@ -149,7 +156,8 @@ extension CloseReason {
         switch self {
         case .reset: .connectionReset
         case .brokenPipe, .bothEnded: .brokenPipe
-        case .idle, .deadline, .closeTimedOut: .timedOut
+        case .idle, .deadline, .closeTimedOut, .writeTimedOut, .timedOut: .timedOut
+        case .connectionAborted: .connectionAbort
         case .unreachable(let errno): errno
         case .slowConsumer: .noBufferSpace
         case .connectFailed(let error), .failed(let error): error.errno

@@ -3,8 +3,12 @@ import Glibc
 import Histogram
 import SystemPackage
 
+/// How a connection sends: one send in flight, which never waits in the kernel; the rest in its queue. When the peer's
+/// window is full a poll waits for room, so nothing of the queue is in the kernel's hands meanwhile, and all of it can be
+/// dropped or copied.
 extension ConnectionTable {
     /// Queues bytes. They go out with the others of this turn, or when the send in flight has completed.
+    @inline(__always)
     func send(_ bytes: Bytes, callback: SendQueue.SendCallback?, on connection: Connection) -> SendOutcome {
         guard let index = index(of: connection), slots[index].state.maySend,
             !slots[index].flags.contains(.shutdownRequested)
@@ -16,19 +20,34 @@ extension ConnectionTable {
             return .refused
         }
         if bytes.isEmpty, callback == nil { return .queued }
-        let (pending, limit) = (slots[index].queue.pendingBytes, slots[index].options.maximumPendingBytes)
-        // One piece is always taken if nothing else waits: the limit is on what piles up, not on the size of a message.
-        guard pending == 0 || bytes.count <= limit - min(pending, limit) else {
-            core.statistics.slowConsumers &+= 1
+        if !hasPlace(for: bytes.count, index), let refusal = makePlace(for: bytes.count, index) {
             if let callback {
                 let error = IOError(.send, .noBufferSpace, target: "\(connection)")
                 later { try callback.body(.failure(error)) }
             }
-            end(index, .slowConsumer)
-            return .refused
+            return refusal
         }
         slots[index].queue.append(bytes, callback: callback)
-        if slots[index].flags.isDisjoint(with: [.sending, .dirty]) {
+        return queued(index)
+    }
+
+    /// Queues a message of several pieces, all or none of them.
+    func send(_ pieces: [Bytes], on connection: Connection) -> SendOutcome {
+        guard let index = index(of: connection), slots[index].state.maySend,
+            !slots[index].flags.contains(.shutdownRequested)
+        else { return .refused }
+        guard let last = pieces.lastIndex(where: { !$0.isEmpty }) else { return .queued }
+        let count = pieces.reduce(0) { $0 + $1.count }
+        if !hasPlace(for: count, index), let refusal = makePlace(for: count, index) { return refusal }
+        for (place, piece) in pieces[...last].enumerated() where !piece.isEmpty {
+            slots[index].queue.append(piece, isMore: place < last)
+        }
+        return queued(index)
+    }
+
+    @inline(__always)
+    private func queued(_ index: UInt32) -> SendOutcome {
+        if slots[index].flags.isDisjoint(with: [.sending, .stalled, .dirty]) {
             slots[index].flags.insert(.dirty)
             dirty.append(index)
             if core.isEnough(dirty.count) {
@@ -36,56 +55,128 @@ extension ConnectionTable {
                 core.submit()
             }
         }
-        guard slots[index].queue.pendingBytes > slots[index].options.highWatermark else { return .queued }
+        guard slots[index].queue.pendingBytes > slots[index].limits.highWatermark else { return .queued }
         slots[index].flags.insert(.backlogged)
         return .backlogged
     }
 
-    func send(_ pieces: [Bytes], on connection: Connection) -> SendOutcome {
-        var outcome = SendOutcome.queued
-        for piece in pieces { outcome = send(piece, callback: nil, on: connection) }
-        return outcome
+    // MARK: - The limit
+
+    /// Whether `count` bytes more stay within the limit. One message is always taken if nothing else waits: the limit is on
+    /// what piles up, not on the size of a message.
+    @inline(__always)
+    private func hasPlace(for count: Int, _ index: UInt32) -> Bool {
+        let (pending, limit) = (slots[index].queue.pendingBytes, slots[index].limits.maximumPendingBytes)
+        return pending == 0 || count <= limit - min(pending, limit)
     }
 
-    /// Starts a send for each connection that was given something to send.
-    func flush() {
-        while let index = dirty.popFirst() {
+    /// Does what the policy says. Nil if there is a place now.
+    private func makePlace(for count: Int, _ index: UInt32) -> SendOutcome? {
+        switch slots[index].limits.slowConsumer {
+        case .disconnect(let farewell):
+            core.statistics.slowConsumers &+= 1
+            dismiss(index, farewell)
+            return .refused
+        case .dropNewest:
+            noteDropped(messages: 1, bytes: count)
+            return .dropped
+        case .dropOldest:
+            let queue = slots[index].queue.pendingBytes
+            drop(index, bytes: queue + count - slots[index].limits.maximumPendingBytes)
+            // What is left has been sent in part. A message larger than the limit is taken like one that finds an empty queue,
+            // unless one such is there already.
+            guard hasPlace(for: count, index) || slots[index].queue.pendingBytes <= slots[index].limits.maximumPendingBytes
+            else {
+                noteDropped(messages: 1, bytes: count)
+                return .dropped
+            }
+            return nil
+        }
+    }
+
+    /// Drops the oldest messages until so many bytes are gone, as far as that can be done.
+    private func drop(_ index: UInt32, bytes: Int) {
+        let inFlight = slots[index].flags.contains(.sending) ? Int(slots[index].offeredPieces) : 0
+        let dropped = slots[index].queue.dropOldest(bytes, inFlight: inFlight)
+        guard !dropped.pieces.isEmpty else { return }
+        noteDropped(messages: dropped.messages, bytes: dropped.bytes)
+        let error = IOError(.send, .noBufferSpace, target: "\(handle(index))")
+        for case let callback? in dropped.pieces.map(\.callback) { later { try callback.body(.failure(error)) } }
+    }
+
+    private func noteDropped(messages: Int, bytes: Int) {
+        core.statistics.messagesDropped &+= UInt64(messages)
+        core.statistics.bytesDropped &+= UInt64(bytes)
+    }
+
+    /// Ends the connection of a peer that reads too slowly, with a last word if it has ears for one.
+    private func dismiss(_ index: UInt32, _ farewell: Bytes?) {
+        guard let farewell, !farewell.isEmpty else { return end(index, .slowConsumer) }
+        drop(index, bytes: .max)
+        slots[index].queue.append(farewell)
+        _ = queued(index)
+        close(index, .slowConsumer)
+    }
+
+    // MARK: - Sending
+
+    /// Starts a send for each connection that was given something to send; not more than a turn may do.
+    func flush(atMost most: Int = .max) {
+        var started = 0
+        while started < most, let index = dirty.popFirst() {
             slots[index].flags.remove(.dirty)
             startSend(index)
+            started += 1
         }
     }
 
     /// Sends what is queued, all of it in one operation if it has no more pieces than a vector takes.
     private func startSend(_ index: UInt32) {
-        guard slots[index].state.sends, !slots[index].flags.contains(.sending), !slots[index].queue.isEmpty else { return }
-        slots[index].flags.insert(.sending)
-        slots[index].inFlight += 1
+        let slot = unsafe slots.pointer(to: index)
+        guard unsafe slot.pointee.state.sends, unsafe slot.pointee.flags.isDisjoint(with: [.sending, .stalled]),
+            unsafe !slot.pointee.queue.isEmpty
+        else { return }
+        unsafe slot.pointee.flags.insert(.sending)
+        unsafe slot.pointee.inFlight += 1
         let token = token(.send, index)
-        guard slots[index].queue.pendingBytes > 0 else {
+        guard unsafe slot.pointee.queue.pendingBytes > 0 else {
             // Only empty pieces, which have callbacks.
-            slots[index].offered = 0
+            unsafe slot.pointee.offered = 0
+            unsafe slot.pointee.offeredPieces = UInt16(clamping: slot.pointee.queue.count)
             return core.deliver(token, result: 0)
         }
         noteWrite(index)
-        let descriptor = slots[index].descriptor
-        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_WAITALL)
-        if slots[index].queue.count == 1 {
-            let (bytes, done) = (slots[index].queue.first.bytes, slots[index].queue.sentOfFirst)
-            let length = min(bytes.count - done, ConnectionTable.mostPerSend)
-            slots[index].offered = length
+        let descriptor = unsafe slot.pointee.descriptor
+        let (bytes, done) = unsafe (slot.pointee.queue.first.bytes, slot.pointee.queue.sentOfFirst)
+        let length = min(bytes.count - done, ConnectionTable.mostPerSend)
+        if mayZeroCopy(index, length) {
+            unsafe slot.pointee.offered = length
+            unsafe slot.pointee.offeredPieces = 1
+            return sendWithoutCopy(index, bytes, done, length)
+        }
+        let threshold = unsafe slot.pointee.limits.zeroCopyThreshold
+        if unsafe slot.pointee.queue.count == 1 || length >= threshold {
+            unsafe slot.pointee.offered = length
+            unsafe slot.pointee.offeredPieces = 1
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, flags)
+                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, ConnectionTable.sendFlags)
             }
         } else {
-            let vector = takeVector(for: slots[index].queue.count)
-            slots[index].queue.fill(vector)
-            slots[index].attachment = vector
-            slots[index].offered = vector.offered
+            let vector = takeVector(for: unsafe slot.pointee.queue.count)
+            unsafe slot.pointee.queue.fill(vector, piecesBelow: threshold)
+            unsafe slot.pointee.attachment = vector
+            unsafe slot.pointee.offered = vector.offered
+            unsafe slot.pointee.offeredPieces = UInt16(vector.count)
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_sendmsg($0, descriptor, vector.header, UInt32(bitPattern: flags))
+                unsafe io_uring_prep_sendmsg(
+                    $0, descriptor, vector.header, UInt32(bitPattern: ConnectionTable.sendFlags))
             }
         }
     }
+
+    /// `MSG_DONTWAIT`: as much as there is room for now. With a send that waits in the kernel, nobody could tell whether the
+    /// peer takes anything, and all it was offered would have to stay.
+    static let sendFlags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
 
     /// The length of a submission has 32 bits, its result 31, and the kernel cuts at 2 GiB less a page.
     private static let mostPerSend = 1 << 30
@@ -98,34 +189,51 @@ extension ConnectionTable {
         core.statistics.timeBetweenWrites.record(min(core.now &- last, longest))
     }
 
+    @inline(__always)
     func sendCompleted(_ index: UInt32, _ result: Int32) {
         slots[index].flags.remove(.sending)
         slots[index].inFlight -= 1
-        if let vector = slots[index].attachment as? VectorBlock {
+        if slots[index].attachment != nil, let vector = slots[index].attachment as? VectorBlock {
             slots[index].attachment = nil
             giveVector(vector)
         }
+        var isFull = false
         if result >= 0 {
+            isFull = Int(result) < slots[index].offered
             sent(index, Int(result))
+        } else if result == -EAGAIN {
+            isFull = true
         } else if result == -EINTR {
             core.statistics.retries &+= 1
         } else if slots[index].state != .closing {
             sendFailed(index, Errno(rawValue: -result))
         }
+        slots[index].offeredPieces = 0
         guard slots[index].state != .closing else { return joinIfAlone(index) }
         // First, so that what the handler adds goes out with the rest.
         tellDrained(index)
-        if !slots[index].queue.isEmpty {
-            startSend(index)
-        } else if slots[index].state.sends {
+        sendOn(index, isFull: isFull)
+    }
+
+    /// Goes on after a send, or when there is room again.
+    private func sendOn(_ index: UInt32, isFull: Bool) {
+        guard slots[index].state.sends else { return }
+        if slots[index].queue.isEmpty {
+            slots[index].writeDeadline = 0
             isFlushed(index)
+        } else if isFull {
+            stall(index)
+        } else {
+            startSend(index)
         }
     }
 
     private func sent(_ index: UInt32, _ count: Int) {
         core.statistics.bytesSent &+= UInt64(count)
         if count < slots[index].offered { core.statistics.shortSends &+= 1 }
+        guard count > 0 || slots[index].offered == 0 else { return }
         slots[index].lastActivity = core.now
+        slots[index].writeDeadline = 0
         slots[index].queue.advance(by: count)
         // No more than there are now: what a callback adds, if only an empty piece, is for a later turn.
         for _ in 0..<slots[index].queue.count {
@@ -134,15 +242,18 @@ extension ConnectionTable {
         }
     }
 
-    private func sendFailed(_ index: UInt32, _ errno: Errno) {
+    func sendFailed(_ index: UInt32, _ errno: Errno) {
         let error = IOError(.send, errno, descriptor: FileDescriptor(rawValue: slots[index].descriptor))
         let reason = CloseReason(error)
         // The peer is gone, but what it said last may still be there to be read.
         guard reason == .brokenPipe || reason == .reset, slots[index].state == .open else { return end(index, reason) }
         let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } == true
-        guard slots[index].flags.contains(.receiving) || readsOnDemand else { return end(index, reason) }
+        guard !slots[index].flags.isDisjoint(with: [.receiving, .starved]) || readsOnDemand else {
+            return end(index, reason)
+        }
         slots[index].reason = reason
         slots[index].state.move(.sendingEnded)
+        slots[index].writeDeadline = 0
         failQueue(index, error)
         // The callbacks had their chance to ask for it. Where nobody does, nobody would ever hear of the end.
         if readsOnDemand, slots[index].driver?.use({ $0.isWaiting }) != true { end(index, reason) }
@@ -164,10 +275,78 @@ extension ConnectionTable {
 
     private func tellDrained(_ index: UInt32) {
         guard slots[index].flags.contains(.backlogged), slots[index].state.maySend,
-            slots[index].queue.pendingBytes <= slots[index].options.lowWatermark
+            slots[index].queue.pendingBytes <= slots[index].limits.lowWatermark
         else { return }
         slots[index].flags.remove(.backlogged)
         deliver(.drained, to: index)
+    }
+
+    // MARK: - A full window
+
+    /// The peer, or the network, takes no more for now.
+    private func stall(_ index: UInt32) {
+        core.statistics.stalls &+= 1
+        slots[index].flags.insert(.stalled)
+        slots[index].inFlight += 1
+        list(stalled: index)
+        let descriptor = slots[index].descriptor
+        unsafe core.start(.poll, token(.writable, index)) {
+            unsafe io_uring_prep_poll_add($0, descriptor, UInt32(POLLOUT))
+        }
+        guard slots[index].limits.write > 0, slots[index].writeDeadline == 0 else { return }
+        slots[index].unacknowledged = unacknowledgedBytes(index)
+        slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
+        schedule(index)
+    }
+
+    private func unacknowledgedBytes(_ index: UInt32) -> Int {
+        (try? core.kernel.unacknowledgedBytes(of: FileDescriptor(rawValue: slots[index].descriptor))) ?? 0
+    }
+
+    /// There is room again, or the connection is gone: the next send will say so.
+    func writableCompleted(_ index: UInt32) {
+        slots[index].flags.remove(.stalled)
+        slots[index].inFlight -= 1
+        guard slots[index].state != .closing else { return joinIfAlone(index) }
+        sendOn(index, isFull: false)
+    }
+
+    /// Nothing was sent for as long as a peer may take nothing. That it has acknowledged something counts, though it was not
+    /// yet enough to make room.
+    func writeDeadlinePassed(_ index: UInt32) {
+        let unacknowledged = unacknowledgedBytes(index)
+        guard unacknowledged >= slots[index].unacknowledged else {
+            slots[index].unacknowledged = unacknowledged
+            slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
+            return
+        }
+        slots[index].writeDeadline = 0
+        end(index, .writeTimedOut)
+    }
+
+    private func list(stalled index: UInt32) {
+        guard !slots[index].flags.contains(.listedStalled) else { return }
+        slots[index].flags.insert(.listedStalled)
+        stalledConnections.append(index)
+        if stalledConnections.count > 2 * slots.count + 64 { forgetUnstalled() }
+    }
+
+    private func forgetUnstalled() {
+        stalledConnections.removeAll { index in
+            // Of a slot that had another connection then, the flag is not set.
+            guard slots[index].flags.contains(.listedStalled) else { return true }
+            if slots[index].flags.contains(.stalled) { return false }
+            slots[index].flags.remove(.listedStalled)
+            return true
+        }
+    }
+
+    /// Copies what waits for peers that do not read, so that it no longer keeps receive buffers from being used.
+    func compactStalled() {
+        forgetUnstalled()
+        for index in stalledConnections {
+            core.statistics.bytesCopied &+= UInt64(slots[index].queue.compact())
+        }
     }
 
     // MARK: - Callbacks of sends

@@ -17,6 +17,12 @@ final class ConnectionTable {
     /// Vectors for sends of several pieces, used again.
     var freeVectors: [VectorBlock] = []
     var freeLargeVectors: [VectorBlock] = []
+    /// Those that wait for a receive buffer, who waited longest first.
+    var starved = Deque<UInt32>()
+    /// Those whose peers take no more, and some that did not for a while.
+    var stalledConnections: [UInt32] = []
+    /// Bytes that the network reads where they are.
+    let zeroCopies = Slab<ZeroCopyHold>(limit: ConnectionTable.mostZeroCopies)
     /// Work for the next turn that has no connection to go to.
     private var deferred = Deque<Mailbox.Job>()
 
@@ -59,11 +65,11 @@ final class ConnectionTable {
 
     /// Takes over a connected socket. Nil, and the socket is the caller's, if there are as many connections as may be.
     func adopt(
-        _ socket: FileDescriptor, group: ConnectionGroup?, options: ConnectionOptions,
+        _ socket: FileDescriptor, family: AddressFamily, group: ConnectionGroup?, limits: ConnectionLimits,
         makeDriver: (Connection) throws -> ConnectionDriver
     ) -> Connection? {
         guard !core.isDraining, let index = slots.take() else { return nil }
-        begin(index, socket.rawValue, group, options)
+        begin(index, socket.rawValue, family, group, limits)
         do {
             slots[index].driver = UncountedReference(retaining: try makeDriver(handle(index)))
         } catch {
@@ -89,7 +95,7 @@ final class ConnectionTable {
             later { _ = try driver.handle(.closed(.connectFailed(error)), on: stale) }
             return stale
         }
-        begin(index, -1, nil, options)
+        begin(index, -1, address.family, nil, ConnectionLimits(options))
         slots[index].driver = UncountedReference(retaining: driver)
         slots[index].state.move(.connectStarted)
         slots[index].attachment = SocketAddressMemory(address)
@@ -116,13 +122,18 @@ final class ConnectionTable {
         return handle(index)
     }
 
-    private func begin(_ index: UInt32, _ descriptor: Int32, _ group: ConnectionGroup?, _ options: ConnectionOptions) {
+    private func begin(
+        _ index: UInt32, _ descriptor: Int32, _ family: AddressFamily, _ group: ConnectionGroup?, _ limits: ConnectionLimits
+    ) {
         let generation = slots[index].generation
         slots[index] = ConnectionSlot()
         slots[index].generation = generation
         slots[index].descriptor = descriptor
         slots[index].group = group
-        slots[index].options = ConnectionTimes(options)
+        slots[index].limits = limits
+        // Linux can lose the end of the stream on a Unix socket when bytes and the end come at once:
+        // https://github.com/axboe/liburing/issues/1549.
+        if family == .unix { slots[index].flags.insert(.noMultishot) }
         slots[index].lastActivity = core.now
         group?.count += 1
     }
@@ -158,7 +169,7 @@ final class ConnectionTable {
         core.statistics.connectionsOpened &+= 1
         slots[index].lastActivity = core.now
         let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } ?? false
-        if readsOnDemand { slots[index].flags.insert(.paused) }
+        if readsOnDemand { slots[index].flags.formUnion([.paused, .noMultishot]) }
         schedule(index)
         deliver(.opened, to: index)
         receive(index)
@@ -173,12 +184,14 @@ final class ConnectionTable {
         guard slots.isCurrent(index, generation: token.generation), slots[index].state != .vacant else {
             if index == Slab<ConnectionSlot>.end { return runDeferred() }
             core.statistics.staleCompletions &+= 1
+            // Nobody is there to take what it brought; the buffer is the ring's all the same.
+            if token.kind == .receive { core.rings?.discard(completion) }
             return
         }
         switch token.kind {
         case .receive:
             core.statistics.completedByKind[.receive] &+= 1
-            receiveCompleted(index, completion.result)
+            receiveCompleted(index, completion)
         case .send:
             core.statistics.completedByKind[.send] &+= 1
             sendCompleted(index, completion.result)
@@ -188,10 +201,12 @@ final class ConnectionTable {
         case .close:
             core.statistics.completedByKind[.close] &+= 1
             closeCompleted(index)
-        case .cancelConnect:
+        case .writable:
+            core.statistics.completedByKind[.poll] &+= 1
+            writableCompleted(index)
+        case .cancelOperation:
             core.statistics.completedByKind[.cancel] &+= 1
-            slots[index].inFlight -= 1
-            joinIfAlone(index)
+            cancelCompleted(index, completion.result)
         default: isReady(index)
         }
     }
@@ -212,6 +227,22 @@ final class ConnectionTable {
         perform(index) { try driver.use { try $0.resume(handle(index)) } }
         receive(index)
     }
+
+    /// The end of a turn: buffers whose slices are gone go back to the kernel, and what was queued is sent.
+    func finishTurn(sendingAtMost most: Int) {
+        if let rings = core.rings {
+            rings.reclaim()
+            if rings.small.isScarce {
+                compactStalled()
+                rings.reclaim()
+            }
+            feedStarved()
+        }
+        flush(atMost: most)
+    }
+
+    /// Whether there is something left of this turn.
+    var hasWork: Bool { !dirty.isEmpty }
 
     // MARK: - The handler
 
@@ -287,7 +318,7 @@ final class ConnectionTable {
     private func nextDeadline(_ index: UInt32) -> UInt64 {
         // The end of time stands for never.
         func orNever(_ time: UInt64) -> UInt64 { time == 0 ? .max : time }
-        var due = orNever(slots[index].deadline)
+        var due = min(orNever(slots[index].deadline), orNever(slots[index].writeDeadline))
         if slots[index].state.isLive {
             due = min(due, orNever(slots[index].receiveDeadline), orNever(idleDeadline(index)))
         }
@@ -295,8 +326,8 @@ final class ConnectionTable {
     }
 
     private func idleDeadline(_ index: UInt32) -> UInt64 {
-        guard slots[index].options.idle > 0 else { return 0 }
-        let (idle, overflow) = slots[index].lastActivity.addingReportingOverflow(slots[index].options.idle)
+        guard slots[index].limits.idle > 0 else { return 0 }
+        let (idle, overflow) = slots[index].lastActivity.addingReportingOverflow(slots[index].limits.idle)
         return overflow ? 0 : idle
     }
 
@@ -311,6 +342,7 @@ final class ConnectionTable {
         defer { if slots[index].state != .vacant { schedule(index) } }
         let due = nextDeadline(index)
         guard due != 0, due <= core.now else { return }
+        if due == slots[index].writeDeadline, slots[index].state.sends { return writeDeadlinePassed(index) }
         switch slots[index].state {
         case .connecting:
             let target = (slots[index].attachment as? SocketAddressMemory)?.address.description
@@ -337,6 +369,7 @@ final class ConnectionTable {
             }
         case .vacant, .closing, .closed:
             slots[index].deadline = 0
+            slots[index].writeDeadline = 0
         }
     }
 

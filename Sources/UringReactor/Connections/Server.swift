@@ -28,6 +28,7 @@ public final class Server {
     private let ownsReactor: Bool
     private let makeDriver: (Connection) throws -> ConnectionDriver
     private let group = ServerGroup()
+    private let limits: ConnectionLimits
     private var acceptance = OperationToken.none
     private var isListening = true
     private var isStopping = false
@@ -93,6 +94,7 @@ public final class Server {
         reactor.assertOwner()
         self.reactor = reactor
         self.configuration = configuration
+        limits = ConnectionLimits(configuration.connection)
         self.ownsReactor = ownsReactor
         self.makeDriver = makeDriver
         (listener, self.address) = try Server.listen(on: address, configuration, reactor.core.kernel)
@@ -179,7 +181,7 @@ public final class Server {
         }
         guard !isStopping, group.count < configuration.maximumConnections ?? .max else { return refuse(socket) }
         let connection = reactor.connections.adopt(
-            socket, group: group, options: configuration.connection, makeDriver: makeDriver)
+            socket, family: address.family, group: group, limits: limits, makeDriver: makeDriver)
         if let connection {
             // The handler that was just made may have stopped the server, which did not know this connection yet.
             if isStopping { connection.close() }

@@ -6,7 +6,10 @@ import Histogram
 @safe final class LoopCore {
     let ring: Ring
     let kernel: any Kernel
-    let buffers: ReceiveBuffers
+    /// Buffers for receives that have one of their own.
+    let buffers: BufferPool
+    /// Those the kernel picks from; nil where it cannot, or where there shall be none.
+    let rings: ReceiveRings?
     let batching: BatchingPolicy
     /// Called with what has no callback to go to.
     let report: (ReactorReport) -> Void
@@ -30,6 +33,7 @@ import Histogram
     var isRunning = false
     /// How many operations may be queued before they are submitted in the middle of a turn.
     private let threshold: Int
+    private let receiveBufferSize: Int
 
     init(ring: Ring, configuration: ReactorConfiguration) {
         self.ring = ring
@@ -37,7 +41,11 @@ import Histogram
         unsafe counts.initialize(to: Statistics())
         kernel = ring.kernel
         batching = configuration.batching
-        buffers = ReceiveBuffers(baseSize: configuration.receiveBufferSize)
+        let size = configuration.receiveBufferSize
+        precondition(size > 0 && size <= 1 << 20, "receive buffers of \(size) bytes")
+        buffers = BufferPool([1, 4, ReceiveRings.largeFactor].map { BufferPool.SizeClass(size: size * $0) })
+        rings = LoopCore.makeRings(ring.kernel, configuration)
+        receiveBufferSize = size
         report = configuration.onReport
         now = ring.kernel.now()
         switch configuration.batching.form {
@@ -50,6 +58,19 @@ import Histogram
     deinit {
         unsafe counts.deinitialize(count: 1)
         unsafe counts.deallocate()
+    }
+
+    /// A kernel that refuses them, for want of memory or by a rule of a container's, is one without.
+    private static func makeRings(_ kernel: any Kernel, _ configuration: ReactorConfiguration) -> ReceiveRings? {
+        guard kernel.capabilities.multishotReceive, configuration.receiveBufferCount > 0 else { return nil }
+        // A power of two, as the kernel wants it.
+        let count = 1 << (Int.bitWidth - (min(configuration.receiveBufferCount, 16_384) - 1).leadingZeroBitCount)
+        return try? ReceiveRings(kernel: kernel, count: count, size: configuration.receiveBufferSize)
+    }
+
+    /// Bytes of a receive buffer of this size.
+    func receiveCapacity(_ size: ReceiveSize) -> Int {
+        size == .small ? receiveBufferSize : receiveBufferSize * ReceiveRings.largeFactor
     }
 
     func readClock() { now = kernel.now() }

@@ -124,6 +124,10 @@ import SystemPackage
         copy.connections = connections.count
         copy.connectionsHighWaterMark = connections.slots.highWaterMark
         copy.receiveBufferAllocations = core.buffers.allocations
+        if let small = core.rings?.small {
+            copy.receiveBuffersInUse = small.inUse
+            copy.receiveBuffersHighWaterMark = small.count - small.fewestAvailable
+        }
         return copy
     }
 
@@ -181,6 +185,7 @@ import SystemPackage
         }
         phase = .finished
         core.isRunning = false
+        connections.abandonZeroCopies()
         core.ring.close()
         waker.close()
     }
@@ -204,12 +209,12 @@ import SystemPackage
         core.statistics.turns &+= 1
         if mailbox.hasWork { runPosted() }
         runTimers()
-        for _ in 0..<core.readyCount {
+        for _ in 0..<min(core.readyCount, configuration.workPerTurn) {
             guard let completion = core.nextReady() else { break }
             dispatch(completion)
         }
         var handled = 0
-        let most = core.ring.completionsReady
+        let most = min(core.ring.completionsReady, configuration.workPerTurn)
         while handled < most, let completion = core.ring.nextCompletion() {
             handled += 1
             dispatch(completion)
@@ -219,7 +224,7 @@ import SystemPackage
             core.statistics.completed &+= UInt64(handled)
             core.statistics.completionsPerTurn.record(UInt64(handled))
         }
-        connections.flush()
+        connections.finishTurn(sendingAtMost: configuration.workPerTurn)
     }
 
     /// The one system call of a turn: submits, and waits if there is nothing else to do.
@@ -236,7 +241,7 @@ import SystemPackage
             sweepAgainIfDue()
             due = min(due ?? .max, nextSweep)
         }
-        if ring.completionsReady > 0 || core.hasReady || mailbox.hasWork || due ?? .max <= core.now || mustDecide(mode) {
+        if ring.completionsReady > 0 || core.hasReady || connections.hasWork || mailbox.hasWork || due ?? .max <= core.now || mustDecide(mode) {
             // Reaping too: timers that are due again and again must not keep the completions waiting.
             return ring.queued > 0 || needsReap ? finish(ring.enter(wait: false)) : nil
         }
@@ -262,7 +267,8 @@ import SystemPackage
     }
 
     private var isIdle: Bool {
-        registry.count == 0 && connections.count == 0 && !core.hasReady && !mailbox.hasWork
+        registry.count == 0 && connections.count == 0 && connections.zeroCopies.count == 0 && !core.hasReady
+            && !mailbox.hasWork
     }
 
     private func fail(_ error: ReactorError) -> ReactorError {
@@ -282,8 +288,9 @@ import SystemPackage
         let token = OperationToken(rawValue: completion.userData)
         switch token.kind {
         case .callback: registry.complete(completion, token)
-        case .receive, .send, .connect, .close, .cancelConnect, .connectionReady:
+        case .receive, .send, .writable, .connect, .close, .cancelOperation, .connectionReady:
             connections.complete(completion, token)
+        case .sendZeroCopy: connections.zeroCopyCompleted(completion, token)
         case .cancel: registry.completeCancel(token, result: completion.result)
         case .wakeUp: completeWakePoll(completion)
         case .sweep:

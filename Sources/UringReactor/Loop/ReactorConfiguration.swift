@@ -15,8 +15,17 @@ public struct ReactorConfiguration {
     /// ``ServerConfiguration/refusal``, if there is one, and closed; a connect fails with `ENOBUFS`. Slots are
     /// allocated as they are needed, 256 at a time, and kept.
     public var maximumConnections = 1 << 17
-    /// Bytes of the smallest receive buffer; connections that receive much use buffers of 4 and 16 times as much.
+    /// Bytes of a small receive buffer; connections that receive much at once use buffers of 16 times as many. At most a
+    /// megabyte.
     public var receiveBufferSize = 4096
+    /// How many small receive buffers the kernel has to pick from, rounded up to a power of two, at most 16,384; of the large
+    /// ones there are an eighth as many. Memory that was never used takes none. Fewer than the connections that have
+    /// something at the same time cost another round through the kernel for those that find none; many more cost the
+    /// processor's cache. 0: each receive has a buffer of its own, also while it waits.
+    public var receiveBufferCount = 512
+    /// The most completions that are handled, and the most connections that start a send, before the kernel is entered
+    /// again: what comes in great numbers, such as the ends of ten thousand connections, must not keep the others waiting.
+    public var workPerTurn = 1024
     /// Whether ``Reactor/run(_:)`` sets SIGPIPE to be ignored, if its action is the default one. The library's own sends
     /// never raise it (`MSG_NOSIGNAL`); a write to a closed pipe would.
     public var ignoresBrokenPipeSignal = true

@@ -48,13 +48,30 @@ public struct Statistics: Sendable {
     public internal(set) var connections: Int = 0
     /// The most connections there were at once.
     public internal(set) var connectionsHighWaterMark: Int = 0
-    /// Connections closed because more was waiting to be sent than their limit.
+    /// Connections ended because more was waiting to be sent than their limit.
     public internal(set) var slowConsumers: UInt64 = 0
+    /// Messages dropped because more was waiting to be sent than the limit.
+    public internal(set) var messagesDropped: UInt64 = 0
+    /// Their bytes.
+    public internal(set) var bytesDropped: UInt64 = 0
+    /// Times that a peer took no more for the moment, and a connection waited for room.
+    public internal(set) var stalls: UInt64 = 0
+    /// Sends that the kernel was to do without copying.
+    public internal(set) var zeroCopySends: UInt64 = 0
     /// Callback operations that are not yet finished, timers among them.
     public internal(set) var operations: Int = 0
     /// The most callback operations there were at once.
     public internal(set) var operationsHighWaterMark: Int = 0
-    /// Receive buffers allocated; in a steady state this stands still.
+    /// Bytes that the library itself has copied: out of a ring of receive buffers that ran low, for a connection that pauses,
+    /// or for a callback that waits for a whole line. 0 as long as nobody is slow. What the kernel copies is not counted.
+    public internal(set) var bytesCopied: UInt64 = 0
+    /// Receives that found no buffer in the ring, and were started again when there was one.
+    public internal(set) var receivesWithoutBuffer: UInt64 = 0
+    /// Buffers of the ring of small receive buffers that somebody holds.
+    public internal(set) var receiveBuffersInUse = 0
+    /// The most of them that were held at once.
+    public internal(set) var receiveBuffersHighWaterMark = 0
+    /// Receive buffers allocated beside the rings; in a steady state this stands still.
     public internal(set) var receiveBufferAllocations: UInt64 = 0
 
     /// How many operations an enter submitted, of those enters that submitted any: the sizes of batches.
@@ -105,7 +122,12 @@ extension Statistics: CustomStringConvertible {
             enters       \(enters) system calls in \(turns) turns, \(waits) could wait, \(wakeUps) wake-ups by post
             connections  \(connections) open (at most \(connectionsHighWaterMark)), \(connectionsOpened) in all, \
             \(slowConsumers) too slow
-            bytes        \(bytesReceived) received, \(bytesSent) sent, \(shortSends) short sends
+            bytes        \(bytesReceived) received, \(bytesSent) sent, \(bytesCopied) copied, \(zeroCopySends) \
+            zero-copy sends
+            slow peers   \(shortSends) short sends, \(stalls) stalls, \(messagesDropped) messages dropped \
+            (\(bytesDropped) bytes)
+            buffers      \(receiveBuffersInUse) in use (at most \(receiveBuffersHighWaterMark)), \
+            \(receivesWithoutBuffer) receives found none, \(receiveBufferAllocations) allocated beside
             unusual      \(submissionOverflows) SQ overflows, \(completionOverflows) CQ overflows, \
             \(interruptedEnters) EINTR, \(partialSubmits) partial submits, \(retries) retries, \
             \(multishotRestarts) multishot restarts, \(staleCompletions) stale, \(errorsThrown) errors thrown

@@ -33,7 +33,7 @@ extension CallbackRegistry {
             unsafe io_uring_prep_connect(entry, descriptor, address.pointer, address.length)
         case .receive:
             let buffer = unsafe slot.pointee.attachment
-            if let buffer = buffer as? ReceiveBuffer {
+            if let buffer = buffer as? PooledBuffer {
                 let length = min(Int(arguments.tv_nsec), buffer.room)
                 unsafe io_uring_prep_recv(entry, descriptor, buffer.target, length, 0)
             } else {

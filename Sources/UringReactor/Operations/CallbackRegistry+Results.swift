@@ -110,7 +110,7 @@ extension CallbackRegistry {
         var attachment = consume attachment
         if let own = attachment as? OwnBuffer { return try callback(outcome.map { own.slice($0) }) }
         // The only reference from here on, so that the pool sees at once whether the callback has kept a slice.
-        guard let buffer = attachment.take() as? ReceiveBuffer else { return try callback(outcome.map { _ in Bytes() }) }
+        guard let buffer = attachment.take() as? PooledBuffer else { return try callback(outcome.map { _ in Bytes() }) }
         let received: Result<Bytes, IOError> =
             switch outcome {
             case .success(let count): .success(buffer.slice(count))
@@ -124,7 +124,7 @@ extension CallbackRegistry {
         } catch {
             thrown = error
         }
-        core.buffers.give(consume buffer)
+        core.buffers.checkIn(consume buffer)
         if let thrown { throw thrown }
     }
 }

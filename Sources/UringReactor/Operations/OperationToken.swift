@@ -21,7 +21,12 @@ public struct OperationToken: Sendable, Hashable {
         case receive
         case send
         case close
-        case cancelConnect
+        /// The poll of a connection whose peer took no more.
+        case writable
+        /// The cancel of a connect or of a receive.
+        case cancelOperation
+        /// A send without a copy: its slot is one of those that keep the bytes.
+        case sendZeroCopy
         /// Not the kernel's: a connection has something to do on the next turn.
         case connectionReady
     }

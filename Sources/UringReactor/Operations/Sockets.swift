@@ -70,8 +70,7 @@ extension Reactor {
         assertOwner()
         precondition(most > 0 && most <= Int(Int32.max), "a receive of \(most) bytes")
         return registry.start(.receive, on: socket.rawValue, timeout: timeout, .bytes(callback)) {
-            let size = ReceiveBuffers.Size.allCases.first { core.buffers.capacity(of: $0) >= most }
-            $0.attachment = size.map { core.buffers.take($0) } ?? OwnBuffer(capacity: most)
+            $0.attachment = core.buffers.checkOut(atLeast: most) ?? OwnBuffer(capacity: most)
             $0.arguments.tv_nsec = Int64(most)
         }
     }

@@ -223,4 +223,13 @@ struct Completion {
 
     /// Whether more completions of the same submission will follow.
     var hasMore: Bool { flags & UInt32(IORING_CQE_F_MORE) != 0 }
+
+    /// The number of the provided buffer that holds what was received.
+    var buffer: UInt16? {
+        guard flags & UInt32(IORING_CQE_F_BUFFER) != 0 else { return nil }
+        return UInt16(truncatingIfNeeded: flags >> UInt32(IORING_CQE_BUFFER_SHIFT))
+    }
+
+    /// Whether it says that the kernel has let go of the bytes of a zero-copy send, and not what came of the send.
+    var isNotification: Bool { flags & UInt32(IORING_CQE_F_NOTIF) != 0 }
 }
