@@ -133,6 +133,8 @@ extension SimulatedKernel {
         throw .notSupported
     }
 
+    public func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) {}
+
     public func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {
         try call(.shutdown, "fd \(socket.rawValue) \(direction)") { () throws(Errno) in
             let errno = shutdown(file(socket.rawValue), direction.number)

@@ -46,7 +46,12 @@ final class CallbackDriver: ConnectionDriver {
             try callback?(.success(connection))
         case .received(let bytes):
             // Something is here already only if the user turned reading on without asking for anything.
-            current = current.isEmpty ? bytes : current + bytes
+            if current.isEmpty {
+                current = bytes
+            } else {
+                table.table.noteCopied(current.count + bytes.count)
+                current = current + bytes
+            }
             try proceed(connection)
         case .ended:
             hasEnded = true
@@ -155,6 +160,7 @@ final class CallbackDriver: ConnectionDriver {
             // What there is can still be had with a plain receive.
             return .failure(IOError(.receive, Errno(rawValue: 61 /* ENODATA */), target: "\(connection)"))
         }
+        table.table.noteCopied(current.count)
         assembly.append(contentsOf: current)
         current = Bytes()
         return nil
@@ -174,6 +180,7 @@ final class CallbackDriver: ConnectionDriver {
     /// Puts the beginning that was set aside before what has come since.
     private func joinAssembly() {
         guard !assembly.isEmpty else { return }
+        table.table.noteCopied(assembly.count + 2 * current.count)
         assembly.append(contentsOf: current)
         current = Bytes(assembly)
         assembly.removeAll()

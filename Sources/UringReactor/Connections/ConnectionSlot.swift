@@ -38,6 +38,8 @@ struct ConnectionSlot: SlabElement {
     var inFlight: UInt16 = 0
     /// Pieces at the front of the queue that are offered to the send in flight.
     var offeredPieces: UInt16 = 0
+    /// Zero-copy sends whose bytes the network may still read.
+    var zeroCopies: UInt16 = 0
     /// Receives in a row that filled a small buffer, or left most of a large one empty.
     var unfitReceives: UInt8 = 0
     var bufferSize = ReceiveSize.small

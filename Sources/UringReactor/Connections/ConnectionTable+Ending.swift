@@ -113,6 +113,7 @@ extension ConnectionTable {
         slots[index].attachment = nil
         let descriptor = slots[index].descriptor
         slots[index].inFlight = 1
+        dropUnsentZeroCopies(index)
         guard descriptor >= 0 else { return core.deliver(token(.close, index), result: 0) }
         unsafe core.start(.close, token(.close, index)) { unsafe io_uring_prep_close($0, descriptor) }
     }

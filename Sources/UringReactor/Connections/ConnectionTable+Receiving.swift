@@ -150,12 +150,14 @@ extension ConnectionTable {
     }
 
     private func copy(_ bytes: Bytes) -> Bytes {
-        core.statistics.bytesCopied &+= UInt64(bytes.count)
+        noteCopied(bytes.count)
         return bytes.copied()
     }
 
-    /// Receives in a row that fill a small buffer before larger ones are used, and that leave a large one nearly empty before
-    /// it is given up.
+    func noteCopied(_ count: Int) { core.statistics.bytesCopied &+= UInt64(count) }
+
+    /// Receives in a row that fill a small buffer before larger ones are used, and that leave a large one nearly empty
+    /// before it is given up.
     private static let fullBeforeLarge: UInt8 = 4
     private static let smallBeforeSmall: UInt8 = 16
 
@@ -183,8 +185,8 @@ extension ConnectionTable {
 
     /// Has a multishot receive end. What it has brought by then still comes, and so does its end.
     ///
-    /// The cancel can miss: Linux may have the receive between two of its lists. Then the receive goes on, and the next thing
-    /// it brings leads here again.
+    /// The cancel can miss: Linux may have the receive between two of its lists. Then the receive goes on, and the next
+    /// thing it brings leads here again.
     private func cancelReceive(_ index: UInt32) {
         let flags = slots[index].flags
         guard flags.contains(.receiving), !flags.contains(.cancelsReceive), slots[index].receiveForm == .multishot else {

@@ -46,7 +46,7 @@ extension ConnectionTable {
     }
 
     @inline(__always)
-    private func queued(_ index: UInt32) -> SendOutcome {
+    func queued(_ index: UInt32) -> SendOutcome {
         if slots[index].flags.isDisjoint(with: [.sending, .stalled, .dirty]) {
             slots[index].flags.insert(.dirty)
             dirty.append(index)
@@ -58,64 +58,6 @@ extension ConnectionTable {
         guard slots[index].queue.pendingBytes > slots[index].limits.highWatermark else { return .queued }
         slots[index].flags.insert(.backlogged)
         return .backlogged
-    }
-
-    // MARK: - The limit
-
-    /// Whether `count` bytes more stay within the limit. One message is always taken if nothing else waits: the limit is on
-    /// what piles up, not on the size of a message.
-    @inline(__always)
-    private func hasPlace(for count: Int, _ index: UInt32) -> Bool {
-        let (pending, limit) = (slots[index].queue.pendingBytes, slots[index].limits.maximumPendingBytes)
-        return pending == 0 || count <= limit - min(pending, limit)
-    }
-
-    /// Does what the policy says. Nil if there is a place now.
-    private func makePlace(for count: Int, _ index: UInt32) -> SendOutcome? {
-        switch slots[index].limits.slowConsumer {
-        case .disconnect(let farewell):
-            core.statistics.slowConsumers &+= 1
-            dismiss(index, farewell)
-            return .refused
-        case .dropNewest:
-            noteDropped(messages: 1, bytes: count)
-            return .dropped
-        case .dropOldest:
-            let queue = slots[index].queue.pendingBytes
-            drop(index, bytes: queue + count - slots[index].limits.maximumPendingBytes)
-            // What is left has been sent in part. A message larger than the limit is taken like one that finds an empty queue,
-            // unless one such is there already.
-            guard hasPlace(for: count, index) || slots[index].queue.pendingBytes <= slots[index].limits.maximumPendingBytes
-            else {
-                noteDropped(messages: 1, bytes: count)
-                return .dropped
-            }
-            return nil
-        }
-    }
-
-    /// Drops the oldest messages until so many bytes are gone, as far as that can be done.
-    private func drop(_ index: UInt32, bytes: Int) {
-        let inFlight = slots[index].flags.contains(.sending) ? Int(slots[index].offeredPieces) : 0
-        let dropped = slots[index].queue.dropOldest(bytes, inFlight: inFlight)
-        guard !dropped.pieces.isEmpty else { return }
-        noteDropped(messages: dropped.messages, bytes: dropped.bytes)
-        let error = IOError(.send, .noBufferSpace, target: "\(handle(index))")
-        for case let callback? in dropped.pieces.map(\.callback) { later { try callback.body(.failure(error)) } }
-    }
-
-    private func noteDropped(messages: Int, bytes: Int) {
-        core.statistics.messagesDropped &+= UInt64(messages)
-        core.statistics.bytesDropped &+= UInt64(bytes)
-    }
-
-    /// Ends the connection of a peer that reads too slowly, with a last word if it has ears for one.
-    private func dismiss(_ index: UInt32, _ farewell: Bytes?) {
-        guard let farewell, !farewell.isEmpty else { return end(index, .slowConsumer) }
-        drop(index, bytes: .max)
-        slots[index].queue.append(farewell)
-        _ = queued(index)
-        close(index, .slowConsumer)
     }
 
     // MARK: - Sending
@@ -216,7 +158,7 @@ extension ConnectionTable {
     }
 
     /// Goes on after a send, or when there is room again.
-    private func sendOn(_ index: UInt32, isFull: Bool) {
+    func sendOn(_ index: UInt32, isFull: Bool) {
         guard slots[index].state.sends else { return }
         if slots[index].queue.isEmpty {
             slots[index].writeDeadline = 0
@@ -279,74 +221,6 @@ extension ConnectionTable {
         else { return }
         slots[index].flags.remove(.backlogged)
         deliver(.drained, to: index)
-    }
-
-    // MARK: - A full window
-
-    /// The peer, or the network, takes no more for now.
-    private func stall(_ index: UInt32) {
-        core.statistics.stalls &+= 1
-        slots[index].flags.insert(.stalled)
-        slots[index].inFlight += 1
-        list(stalled: index)
-        let descriptor = slots[index].descriptor
-        unsafe core.start(.poll, token(.writable, index)) {
-            unsafe io_uring_prep_poll_add($0, descriptor, UInt32(POLLOUT))
-        }
-        guard slots[index].limits.write > 0, slots[index].writeDeadline == 0 else { return }
-        slots[index].unacknowledged = unacknowledgedBytes(index)
-        slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
-        schedule(index)
-    }
-
-    private func unacknowledgedBytes(_ index: UInt32) -> Int {
-        (try? core.kernel.unacknowledgedBytes(of: FileDescriptor(rawValue: slots[index].descriptor))) ?? 0
-    }
-
-    /// There is room again, or the connection is gone: the next send will say so.
-    func writableCompleted(_ index: UInt32) {
-        slots[index].flags.remove(.stalled)
-        slots[index].inFlight -= 1
-        guard slots[index].state != .closing else { return joinIfAlone(index) }
-        sendOn(index, isFull: false)
-    }
-
-    /// Nothing was sent for as long as a peer may take nothing. That it has acknowledged something counts, though it was not
-    /// yet enough to make room.
-    func writeDeadlinePassed(_ index: UInt32) {
-        let unacknowledged = unacknowledgedBytes(index)
-        guard unacknowledged >= slots[index].unacknowledged else {
-            slots[index].unacknowledged = unacknowledged
-            slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
-            return
-        }
-        slots[index].writeDeadline = 0
-        end(index, .writeTimedOut)
-    }
-
-    private func list(stalled index: UInt32) {
-        guard !slots[index].flags.contains(.listedStalled) else { return }
-        slots[index].flags.insert(.listedStalled)
-        stalledConnections.append(index)
-        if stalledConnections.count > 2 * slots.count + 64 { forgetUnstalled() }
-    }
-
-    private func forgetUnstalled() {
-        stalledConnections.removeAll { index in
-            // Of a slot that had another connection then, the flag is not set.
-            guard slots[index].flags.contains(.listedStalled) else { return true }
-            if slots[index].flags.contains(.stalled) { return false }
-            slots[index].flags.remove(.listedStalled)
-            return true
-        }
-    }
-
-    /// Copies what waits for peers that do not read, so that it no longer keeps receive buffers from being used.
-    func compactStalled() {
-        forgetUnstalled()
-        for index in stalledConnections {
-            core.statistics.bytesCopied &+= UInt64(slots[index].queue.compact())
-        }
     }
 
     // MARK: - Callbacks of sends

@@ -24,6 +24,7 @@ extension ConnectionTable {
     func mayZeroCopy(_ index: UInt32, _ length: Int) -> Bool {
         length >= slots[index].limits.zeroCopyThreshold && core.kernel.capabilities.zeroCopySend
             && !slots[index].flags.contains(.noZeroCopy) && zeroCopies.count < ConnectionTable.mostZeroCopies
+            && slots[index].zeroCopies < UInt16.max
     }
 
     /// Sends `length` bytes of a piece from byte `start` on. The connection's `sending` flag is set.
@@ -32,6 +33,7 @@ extension ConnectionTable {
         zeroCopies[hold].bytes = bytes
         zeroCopies[hold].connection = index
         zeroCopies[hold].connectionGeneration = slots[index].generation
+        slots[index].zeroCopies += 1
         core.statistics.zeroCopySends &+= 1
         let descriptor = slots[index].descriptor
         let token = OperationToken(.sendZeroCopy, slot: hold, generation: zeroCopies[hold].generation)
@@ -50,6 +52,7 @@ extension ConnectionTable {
         if !completion.hasMore {
             zeroCopies[token.slot].bytes = Bytes()
             zeroCopies.vacate(token.slot)
+            if slots.isCurrent(index, generation: generation) { slots[index].zeroCopies -= 1 }
         }
         guard !completion.isNotification else { return }
         precondition(slots.isCurrent(index, generation: generation), "a connection ended before its send")
@@ -60,6 +63,16 @@ extension ConnectionTable {
             slots[index].flags.insert(.noZeroCopy)
             sendCompleted(index, -EINTR)
         default: sendCompleted(index, completion.result)
+        }
+    }
+
+    /// Before the descriptor of a connection that was broken off is closed: what the network still has of it is thrown away, or
+    /// it would hold the bytes until it gives the peer up, minutes later.
+    func dropUnsentZeroCopies(_ index: UInt32) {
+        guard slots[index].zeroCopies > 0 else { return }
+        switch slots[index].reason {
+        case .closed, .bothEnded, nil: break
+        default: try? core.kernel.resetWhenClosed(FileDescriptor(rawValue: slots[index].descriptor))
         }
     }
 

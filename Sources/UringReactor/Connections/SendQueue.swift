@@ -29,7 +29,7 @@ struct SendQueue {
     /// Pieces at the front that ``compact()`` has seen.
     private var compacted: UInt32 = 0
     /// Where ``compact()`` can go on writing.
-    private var chunk: Chunk?
+    private var chunk: BytesChunk?
     /// Whether the last piece that was taken off was not the last of its message.
     private var isWithinMessage = false
 
@@ -132,30 +132,6 @@ struct SendQueue {
 
     // MARK: - Compacting
 
-    /// Memory of the queue's own that small pieces are copied into, one after the other.
-    private final class Chunk {
-        let storage: BytesStorage
-        let capacity: Int
-        private(set) var used = 0
-
-        init(capacity: Int) {
-            storage = BytesStorage.make(capacity: capacity)
-            self.capacity = capacity
-        }
-
-        var room: Int { capacity - used }
-
-        func append(_ bytes: Bytes) -> Bytes {
-            let place = used
-            used += bytes.count
-            return unsafe storage.withUnsafeMutablePointerToElements { memory in
-                let target = unsafe memory + place
-                unsafe target.update(from: bytes.start, count: bytes.count)
-                return unsafe Bytes(owner: storage, start: UnsafePointer(target), count: bytes.count)
-            }
-        }
-    }
-
     /// The largest piece that is copied: what is larger is worth the memory that it keeps alive.
     private static let largestCopied = 16_384
 
@@ -186,12 +162,12 @@ struct SendQueue {
 
     /// - Parameter bytes: how many are still to be copied, these included, at most.
     private mutating func appendCopy(of piece: Piece, expecting bytes: Int) {
-        var target: Chunk
+        let target: BytesChunk
         if let chunk, chunk.room >= piece.bytes.count {
             target = chunk
         } else {
             // As much again as there is now, within bounds: many connections may be slow by a little.
-            target = Chunk(capacity: min(max(bytes * 2, 4096), 65_536))
+            target = BytesChunk(capacity: min(max(bytes * 2, 4096), 65_536))
             chunk = target
         }
         let copy = target.append(piece.bytes)

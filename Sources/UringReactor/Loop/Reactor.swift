@@ -241,7 +241,8 @@ import SystemPackage
             sweepAgainIfDue()
             due = min(due ?? .max, nextSweep)
         }
-        if ring.completionsReady > 0 || core.hasReady || connections.hasWork || mailbox.hasWork || due ?? .max <= core.now || mustDecide(mode) {
+        let hasWork = ring.completionsReady > 0 || core.hasReady || connections.hasWork || mailbox.hasWork
+        if hasWork || due ?? .max <= core.now || mustDecide(mode) {
             // Reaping too: timers that are due again and again must not keep the completions waiting.
             return ring.queued > 0 || needsReap ? finish(ring.enter(wait: false)) : nil
         }

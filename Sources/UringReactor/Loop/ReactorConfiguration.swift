@@ -18,10 +18,10 @@ public struct ReactorConfiguration {
     /// Bytes of a small receive buffer; connections that receive much at once use buffers of 16 times as many. At most a
     /// megabyte.
     public var receiveBufferSize = 4096
-    /// How many small receive buffers the kernel has to pick from, rounded up to a power of two, at most 16,384; of the large
-    /// ones there are an eighth as many. Memory that was never used takes none. Fewer than the connections that have
-    /// something at the same time cost another round through the kernel for those that find none; many more cost the
-    /// processor's cache. 0: each receive has a buffer of its own, also while it waits.
+    /// How many small receive buffers the kernel has to pick from, rounded up to a power of two, at most 16,384; of the
+    /// large ones there are an eighth as many. Memory that was never used takes none. With fewer buffers than connections
+    /// that have something at the same time, those that find none take another turn; many more cost the processor's cache.
+    /// 0: each receive has a buffer of its own, also while it waits.
     public var receiveBufferCount = 512
     /// The most completions that are handled, and the most connections that start a send, before the kernel is entered
     /// again: what comes in great numbers, such as the ends of ten thousand connections, must not keep the others waiting.

@@ -62,8 +62,9 @@ public struct Statistics: Sendable {
     public internal(set) var operations: Int = 0
     /// The most callback operations there were at once.
     public internal(set) var operationsHighWaterMark: Int = 0
-    /// Bytes that the library itself has copied: out of a ring of receive buffers that ran low, for a connection that pauses,
-    /// or for a callback that waits for a whole line. 0 as long as nobody is slow. What the kernel copies is not counted.
+    /// Bytes that the library itself has copied: out of a ring of receive buffers that ran low, for a connection that
+    /// pauses, or for a callback that waits for a whole line. 0 as long as nobody is slow. What the kernel copies is not
+    /// counted.
     public internal(set) var bytesCopied: UInt64 = 0
     /// Receives that found no buffer in the ring, and were started again when there was one.
     public internal(set) var receivesWithoutBuffer: UInt64 = 0

@@ -144,8 +144,8 @@ public import SystemPackage
         var span = __kernel_timespec(tv_sec: 0, tv_nsec: 1)
         // The kernel reads it at the submit, so it must still be there then.
         return unsafe withUnsafeMutablePointer(to: &span) { span in
-            let result = unsafe result(of: ring) { unsafe io_uring_prep_timeout($0, span, 1, UInt32(RING_TIMEOUT_MULTISHOT)) }
-            return result == -ETIME
+            let flags = UInt32(RING_TIMEOUT_MULTISHOT)
+            return unsafe result(of: ring) { unsafe io_uring_prep_timeout($0, span, 1, flags) } == -ETIME
         }
     }
 
@@ -171,7 +171,8 @@ public import SystemPackage
         unsafe prepare(entry)
         guard unsafe io_uring_submit_and_wait(ring, 1) == 1 else { return nil }
         var completion: UnsafeMutablePointer<io_uring_cqe>?
-        guard unsafe io_uring_peek_batch_cqe(ring, &completion, 1) == 1, let completion = unsafe completion else { return nil }
+        let count = unsafe io_uring_peek_batch_cqe(ring, &completion, 1)
+        guard count == 1, let completion = unsafe completion else { return nil }
         defer { unsafe io_uring_cq_advance(ring, 1) }
         return unsafe completion.pointee.res
     }
@@ -243,6 +244,12 @@ public import SystemPackage
         let bytes = creactor_unacknowledged_bytes(socket.rawValue)
         try IOUringKernel.check(bytes)
         return Int(bytes)
+    }
+
+    public func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) {
+        var noTime = linger(l_onoff: 1, l_linger: 0)
+        let size = socklen_t(MemoryLayout<linger>.size)
+        try IOUringKernel.check(unsafe setsockopt(socket.rawValue, SOL_SOCKET, SO_LINGER, &noTime, size))
     }
 
     public func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {

@@ -59,6 +59,8 @@ public protocol Kernel: AnyObject {
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress
     /// Bytes that were sent and that the peer has not acknowledged, or, for a Unix socket, not read: `SIOCOUTQ`, tcp(7).
     func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int
+    /// Has close(2) throw away what was not sent and reset the connection: `SO_LINGER` with a time of 0, socket(7).
+    func resetWhenClosed(_ socket: FileDescriptor) throws(Errno)
     /// shutdown(2). Not through the ring, which would always hand it to a worker thread.
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno)
     /// close(2), for descriptors that no operation uses.

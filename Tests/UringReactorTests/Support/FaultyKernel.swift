@@ -96,6 +96,7 @@ import SystemPackage
     func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
         try real.unacknowledgedBytes(of: socket)
     }
+    func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) { try real.resetWhenClosed(socket) }
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {
         try real.shutdown(socket, direction)
     }

@@ -121,6 +121,7 @@ import SystemPackage
     func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { throw .notSupported }
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { throw .notSupported }
     func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int { throw .notSupported }
+    func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) { throw .notSupported }
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) { throw .notSupported }
     func close(_ descriptor: FileDescriptor) {}
     func unlink(_ path: String) throws(Errno) { throw .notSupported }

@@ -1,0 +1,72 @@
+import CLiburing
+import Glibc
+import SystemPackage
+
+/// Peers that take no more for now: waiting for room, how long that may take, and what waits meanwhile.
+extension ConnectionTable {
+    /// The peer, or the network, takes no more for now.
+    func stall(_ index: UInt32) {
+        core.statistics.stalls &+= 1
+        slots[index].flags.insert(.stalled)
+        slots[index].inFlight += 1
+        list(stalled: index)
+        let descriptor = slots[index].descriptor
+        unsafe core.start(.poll, token(.writable, index)) {
+            unsafe io_uring_prep_poll_add($0, descriptor, UInt32(POLLOUT))
+        }
+        guard slots[index].limits.write > 0, slots[index].writeDeadline == 0 else { return }
+        slots[index].unacknowledged = unacknowledgedBytes(index)
+        slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
+        schedule(index)
+    }
+
+    private func unacknowledgedBytes(_ index: UInt32) -> Int {
+        (try? core.kernel.unacknowledgedBytes(of: FileDescriptor(rawValue: slots[index].descriptor))) ?? 0
+    }
+
+    /// There is room again, or the connection is gone: the next send will say so.
+    func writableCompleted(_ index: UInt32) {
+        slots[index].flags.remove(.stalled)
+        slots[index].inFlight -= 1
+        guard slots[index].state != .closing else { return joinIfAlone(index) }
+        sendOn(index, isFull: false)
+    }
+
+    /// Nothing was sent for as long as a peer may take nothing. That it has acknowledged something counts, though it was not
+    /// yet enough to make room.
+    func writeDeadlinePassed(_ index: UInt32) {
+        let unacknowledged = unacknowledgedBytes(index)
+        guard unacknowledged >= slots[index].unacknowledged else {
+            slots[index].unacknowledged = unacknowledged
+            slots[index].writeDeadline = core.deadline(nanoseconds: slots[index].limits.write)
+            return
+        }
+        slots[index].writeDeadline = 0
+        end(index, .writeTimedOut)
+    }
+
+    private func list(stalled index: UInt32) {
+        guard !slots[index].flags.contains(.listedStalled) else { return }
+        slots[index].flags.insert(.listedStalled)
+        stalledConnections.append(index)
+        if stalledConnections.count > 2 * slots.count + 64 { forgetUnstalled() }
+    }
+
+    private func forgetUnstalled() {
+        stalledConnections.removeAll { index in
+            // Of a slot that had another connection then, the flag is not set.
+            guard slots[index].flags.contains(.listedStalled) else { return true }
+            if slots[index].flags.contains(.stalled) { return false }
+            slots[index].flags.remove(.listedStalled)
+            return true
+        }
+    }
+
+    /// Copies what waits for peers that do not read, so that it no longer keeps receive buffers from being used.
+    func compactStalled() {
+        forgetUnstalled()
+        for index in stalledConnections {
+            core.statistics.bytesCopied &+= UInt64(slots[index].queue.compact())
+        }
+    }
+}
