@@ -66,8 +66,8 @@ extension ConnectionTable {
         }
     }
 
-    /// Before the descriptor of a connection that was broken off is closed: what the network still has of it is thrown away, or
-    /// it would hold the bytes until it gives the peer up, minutes later.
+    /// Before the descriptor of a connection that was broken off is closed: what the network still has of it is thrown
+    /// away, or it would hold the bytes until it gives the peer up, minutes later.
     func dropUnsentZeroCopies(_ index: UInt32) {
         guard slots[index].zeroCopies > 0 else { return }
         switch slots[index].reason {
