@@ -73,8 +73,9 @@ struct PubSubService {
     var summary: String {
         let counts = broker.statistics
         return """
-            pub/sub      \(counts.messagesPublished) messages, \(counts.deliveries) deliveries, \(counts.errors) errors, \
-            \(counts.fragmentsDropped) cut off, \(server.refusedConnections) connections refused
+            pub/sub      \(counts.messagesPublished) messages, \(counts.deliveries) deliveries, \
+            \(counts.messagesDropped) dropped, \(counts.errors) errors, \(counts.fragmentsDropped) cut off, \
+            \(server.refusedConnections) connections refused
             """
     }
 }
@@ -104,7 +105,8 @@ struct PubSubHandler: ConnectionHandler {
 struct ConnectionPeer: Peer, CustomStringConvertible {
     let connection: Connection
 
-    func send(_ bytes: Bytes) { connection.send(bytes) }
+    func send(_ bytes: Bytes) -> SendOutcome { connection.send(bytes) }
+    func send(_ pieces: [Bytes]) -> SendOutcome { connection.send(pieces) }
     func close() { connection.close() }
     var description: String { connection.description }
 }

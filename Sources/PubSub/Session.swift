@@ -97,6 +97,8 @@ public struct Session<P: Peer> {
                 guard let line = try lines.next(from: &rest) else { return nil }
                 return .command(try Command(line))
             case .publishing:
+                let copied = lines.bytesCopied
+                defer { broker.statistics.bytesCopied += UInt64(lines.bytesCopied - copied) }
                 switch try lines.nextMessages(from: &rest, holding: broker.mayHoldSegment) {
                 case .messages(let batch): return .messages(batch)
                 case .bye: return .command(.bye)

@@ -20,41 +20,39 @@ extension Broker {
         channel.isDelivering = false
     }
 
-    /// One subscriber after the other, each all pieces: nothing comes between the pieces of a message.
+    /// One subscriber after the other, each all pieces at once: nothing comes between those of a message.
     private func deliver(_ batch: MessageBatch, on channel: Channel<P>) {
-        var deliveries: UInt64 = 0
-        var bytesOut: UInt64 = 0
+        guard channel.subscribers.count > 0 else { return }
+        guard !batch.beginning.isEmpty else { return walk(channel, with: batch) { $0.send(batch.lines) } }
+        // Taken out while it is in use: a peer's `send` may publish to another channel.
+        var pieces: [Bytes] = []
+        swap(&pieces, &spareArray)
+        batch.appendPieces(to: &pieces)
+        walk(channel, with: batch) { $0.send(pieces) }
+        guard pieces.capacity <= Broker.longestSpareArray else { return }
+        pieces.removeAll(keepingCapacity: true)
+        swap(&pieces, &spareArray)
+    }
+
+    /// Up to so many pieces the array that holds them is kept for the next batch, so that it costs no allocation.
+    private static var longestSpareArray: Int { 64 }
+
+    private func walk(_ channel: Channel<P>, with batch: MessageBatch, send: (P) -> SendOutcome) {
+        var accepted: UInt64 = 0
+        var dropped: UInt64 = 0
         let end = channel.subscribers.beginWalk()
         for position in 0..<end {
-            if hand(batch, toSubscriberAt: position, of: channel, counting: &bytesOut) {
-                deliveries += UInt64(batch.count)
+            // Asked anew for each: any `send` may make any peer leave.
+            guard let peer = channel.subscribers.peer(at: position) else { continue }
+            switch send(peer) {
+            case .queued, .backlogged: accepted += 1
+            case .dropped: dropped += 1
+            case .refused: break
             }
         }
         channel.subscribers.endWalk()
-        statistics.deliveries += deliveries
-        statistics.bytesOut += bytesOut
-    }
-
-    /// False if the subscriber left before it had got everything.
-    private func hand(
-        _ batch: MessageBatch,
-        toSubscriberAt position: Int,
-        of channel: Channel<P>,
-        counting bytesOut: inout UInt64
-    ) -> Bool {
-        // Asked anew for every piece: any `send` may make any peer leave.
-        func send(_ bytes: Bytes) -> Bool {
-            guard let peer = channel.subscribers.peer(at: position) else { return false }
-            bytesOut += UInt64(bytes.count)
-            peer.send(bytes)
-            return true
-        }
-        if let first = batch.beginning.first {
-            guard send(first) else { return false }
-            for piece in batch.beginning.others {
-                guard send(piece) else { return false }
-            }
-        }
-        return send(batch.lines)
+        statistics.deliveries += accepted * UInt64(batch.count)
+        statistics.messagesDropped += dropped * UInt64(batch.count)
+        statistics.bytesOut += accepted * UInt64(batch.byteCount)
     }
 }

@@ -15,9 +15,12 @@ import UringReactor
 ///
 /// **Threads.** None: a broker, its sessions and its peers belong to one thread.
 ///
-/// **Calling back.** A peer's `send` and `close`, and ``onEvent``, may call other sessions of the broker. Who leaves gets
-/// nothing more, not even the rest of a message on its way; who joins gets what is delivered after; and what is published
-/// to a channel during a delivery on it is delivered after that one, so that all subscribers of a channel see one order.
+/// **Calling back.** What a peer does when it is called, and ``onEvent``, may call other sessions of the broker. Who leaves
+/// gets nothing more, not even messages that others have just got; who joins gets what is delivered after; and what is
+/// published to a channel during a delivery on it is delivered after that one, so that all subscribers of a channel see
+/// one order.
+///
+/// **Slow subscribers.** What a peer cannot take it drops whole, or waits with, or ends over: its `send` says which.
 public final class Broker<P: Peer> {
     /// How it behaves.
     public let configuration: BrokerConfiguration
@@ -27,6 +30,8 @@ public final class Broker<P: Peer> {
     public var onEvent: ((BrokerEvent<P>) -> Void)?
 
     var channels: [ChannelName: Channel<P>] = [:]
+    /// An empty array with room for the pieces of a batch.
+    var spareArray: [Bytes] = []
     private var lastID: MemberID = 0
 
     /// A broker without channels.
@@ -61,8 +66,10 @@ public final class Broker<P: Peer> {
 
     func reply(_ reply: Reply, to peer: P) {
         let line = reply.line
-        statistics.bytesOut += UInt64(line.count)
-        peer.send(line)
+        switch peer.send(line) {
+        case .queued, .backlogged: statistics.bytesOut += UInt64(line.count)
+        case .dropped, .refused: break
+        }
     }
 
     func dropFragment(of count: Int, from peer: P, to name: ChannelName) {

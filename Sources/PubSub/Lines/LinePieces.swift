@@ -23,6 +23,12 @@ struct LinePieces {
         }
     }
 
+    /// Whether `predicate` holds for each piece, in order.
+    func allSatisfy(_ predicate: (Bytes) -> Bool) -> Bool {
+        guard let first else { return true }
+        return predicate(first) && others.allSatisfy(predicate)
+    }
+
     /// One run of bytes: the pieces, then `end`. Copies everything once, twice if there are several pieces.
     func joined(with end: Bytes) -> Bytes {
         guard let first else { return end }

@@ -65,6 +65,9 @@ public struct LineReader {
         return lineFeed.map { $0 + 1 }
     }
 
+    /// The bytes of beginnings of lines that were copied so far.
+    var bytesCopied: Int { unfinished.bytesCopied }
+
     /// Stores `rest`, which ``endOfLine(in:)`` has found to be within the limit and without an ending.
     mutating func keep(_ rest: inout Bytes, holding: Bool) {
         guard !rest.isEmpty else { return }

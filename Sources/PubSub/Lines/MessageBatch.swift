@@ -8,6 +8,18 @@ struct MessageBatch {
     var lines: Bytes
     /// The number of messages, at least 1.
     var count: Int
+
+    /// The number of bytes of all messages together.
+    var byteCount: Int { beginning.byteCount + lines.count }
+
+    /// All pieces, in order.
+    func appendPieces(to pieces: inout [Bytes]) {
+        if let first = beginning.first {
+            pieces.append(first)
+            pieces.append(contentsOf: beginning.others)
+        }
+        pieces.append(lines)
+    }
 }
 
 /// What a publisher says.
@@ -47,15 +59,23 @@ extension LineReader {
         return .messages(batch)
     }
 
-    /// Whether the first line, whose end is at `end` in `rest`, is `BYE`. Joins what is unfinished only if it may be.
+    /// Whether the first line, whose end is at `end` in `rest`, is `BYE`. Joins nothing.
     private func isByeFirst(in rest: Bytes, end: Int) -> Bool {
         guard unfinishedCount > 0 else {
             return rest.isBye(from: 0, contentCount: rest.contentCount(from: 0, lineFeed: end - 1))
         }
-        guard unfinishedCount + end <= Reply.bye.line.count else { return false }
-        var copy = unfinished
-        return Line(copy.take().joined(with: rest.prefix(end))).isBye
+        return isFirst(MessageBatch.byeAndCRLF, in: rest, end: end) || isFirst(MessageBatch.byeAndLF, in: rest, end: end)
     }
+
+    private func isFirst(_ line: Bytes, in rest: Bytes, end: Int) -> Bool {
+        unfinishedCount + end == line.count && unfinished.isBeginning(of: line)
+            && rest.starts(with: line.dropFirst(unfinishedCount))
+    }
+}
+
+extension MessageBatch {
+    fileprivate static let byeAndCRLF: Bytes = "BYE\r\n"
+    fileprivate static let byeAndLF: Bytes = "BYE\n"
 }
 
 extension Bytes {

@@ -29,7 +29,7 @@ struct UnfinishedLine {
     private(set) var lastByte: UInt8 = 0
     /// The pieces held by reference, each of which keeps a receive segment alive.
     private(set) var segmentsHeld = 0
-    /// The bytes copied so far, of all lines: what the tests for linearity look at.
+    /// The bytes copied so far, of all lines; those copied twice count twice.
     private(set) var bytesCopied = 0
 
     private var pieces = LinePieces()
@@ -69,6 +69,18 @@ struct UnfinishedLine {
         let taken = pieces
         clear()
         return taken
+    }
+
+    /// Whether `line` begins with it, which is found out without joining pieces.
+    func isBeginning(of line: Bytes) -> Bool {
+        guard count <= line.count else { return false }
+        var rest = line
+        func isNext(_ piece: some Sequence<UInt8>, _ count: Int) -> Bool {
+            guard rest.prefix(count).elementsEqual(piece) else { return false }
+            rest = rest.dropFirst(count)
+            return true
+        }
+        return pieces.allSatisfy { isNext($0, $0.count) } && isNext(gathered, gathered.count)
     }
 
     /// Forgets the line.

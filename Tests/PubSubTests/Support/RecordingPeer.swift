@@ -4,10 +4,15 @@ import UringReactor
 /// A peer that writes down what the broker does with it, and can do something back.
 struct RecordingPeer: Peer, CustomStringConvertible {
     final class Record {
+        /// All that was accepted, piece by piece.
         var sent: [Bytes] = []
+        /// The number of pieces of each send, whatever became of it.
+        var pieceCounts: [Int] = []
+        /// What the next send is answered.
+        var answer: () -> SendOutcome = { .queued }
         var closeCount = 0
         var sentAfterClose = 0
-        /// Called after each send was written down, with the number of sends so far.
+        /// Called after each send was written down, with the number of sends so far, those of several pieces counted once.
         var onSend: ((Int) -> Void)?
     }
 
@@ -19,10 +24,26 @@ struct RecordingPeer: Peer, CustomStringConvertible {
 
     var isClosed: Bool { record.closeCount > 0 }
 
-    func send(_ bytes: Bytes) {
+    func send(_ bytes: Bytes) -> SendOutcome { take([bytes]) }
+
+    func send(_ pieces: [Bytes]) -> SendOutcome {
+        precondition(pieces.count > 1, "one piece has a function of its own")
+        return take(pieces)
+    }
+
+    private func take(_ pieces: [Bytes]) -> SendOutcome {
         if isClosed { record.sentAfterClose += 1 }
-        record.sent.append(bytes)
-        record.onSend?(record.sent.count)
+        record.pieceCounts.append(pieces.count)
+        let outcome = record.answer()
+        if outcome == .queued || outcome == .backlogged { record.sent += pieces }
+        record.onSend?(record.pieceCounts.count)
+        return outcome
+    }
+
+    /// Answers the next sends with these, and those after them with `queued`.
+    func answer(_ outcomes: SendOutcome...) {
+        var rest = outcomes[...]
+        record.answer = { rest.popFirst() ?? .queued }
     }
 
     func close() { record.closeCount += 1 }
