@@ -75,7 +75,7 @@ struct PubSubService {
         return """
             pub/sub      \(counts.messagesPublished) messages, \(counts.deliveries) deliveries, \
             \(counts.messagesDropped) dropped, \(counts.errors) errors, \(counts.fragmentsDropped) cut off, \
-            \(server.refusedConnections) connections refused
+            \(server.refusedConnections) connections refused, publishers paused \(counts.publisherPauses) times
             """
     }
 }
@@ -87,12 +87,15 @@ struct PubSubHandler: ConnectionHandler {
     mutating func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
         let peer = ConnectionPeer(connection: connection)
         switch event {
-        case .opened, .drained: break
+        case .opened: break
+        case .drained: session.drained(peer: peer)
         case .received(let bytes): session.receive(bytes, from: peer)
         case .ended:
             session.ended(.endOfStream, peer: peer)
             return .close
         case .timedOut:
+            // Nothing is read from a publisher that is made to wait, so nothing comes.
+            guard !session.isPaused else { return .continue }
             session.ended(.failed("idle for too long"), peer: peer)
             return .close
         case .closed(let reason): session.ended(.failed("\(reason)"), peer: peer)
@@ -107,6 +110,8 @@ struct ConnectionPeer: Peer, CustomStringConvertible {
 
     func send(_ bytes: Bytes) -> SendOutcome { connection.send(bytes) }
     func send(_ pieces: [Bytes]) -> SendOutcome { connection.send(pieces) }
+    func pauseReading() { connection.pauseReading() }
+    func resumeReading() { connection.resumeReading() }
     func close() { connection.close() }
     var description: String { connection.description }
 }
@@ -117,6 +122,8 @@ extension BrokerEvent {
         switch self {
         case .left(_, _, .refused), .left(_, _, .failed), .fragmentDropped: .notice
         case .joined, .left: .info
+        // As often as buffers fill and drain.
+        case .publishersPaused, .publishersResumed: .debug
         }
     }
 }

@@ -11,6 +11,7 @@ import UringReactor
 ///         └──── SUBSCRIBE ───▶ subscribed ──┘
 ///
 /// A session must be told that its connection ended (``ended(_:peer:)``): otherwise its place on the channel stays taken.
+/// And it must be told when a backlog is gone (``drained(peer:)``) if publishers wait for that.
 /// Like the broker it belongs to one thread. It is a value, but one that stands for a connection: keep one, not copies.
 public struct Session<P: Peer> {
     /// Where a session stands.
@@ -33,6 +34,8 @@ public struct Session<P: Peer> {
         case messages(MessageBatch)
         /// What came breaks the protocol or a limit.
         case violation(ProtocolError)
+        /// What waited to be sent has been.
+        case drained
         /// The connection ended.
         case closed(Departure)
     }
@@ -54,6 +57,13 @@ public struct Session<P: Peer> {
         if case .ended = state { true } else { false }
     }
 
+    /// Whether it is a publisher that waits, because a subscriber of its channel is behind.
+    ///
+    /// Nothing is read from its connection then: that nothing comes does not mean that it is idle.
+    public var isPaused: Bool {
+        if case .publishing(let membership) = state { membership.channel.isPaused } else { false }
+    }
+
     /// Takes the next bytes of the connection, cut anywhere, and does all that follows from them.
     ///
     /// Messages that these bytes complete are with the peers of all subscribers when this returns. `bytes` is shared, not
@@ -71,6 +81,18 @@ public struct Session<P: Peer> {
             transition(on: event, peer: peer)
         }
         broker.statistics.segmentsHeld += lines.segmentsHeld - held
+    }
+
+    /// Tells that of what waited to be sent to `peer` so little is left that more is welcome: what follows each time that
+    /// its `send` answered `backlogged`.
+    ///
+    /// Publishers that waited for this subscriber alone have been told to go on when this returns. Has no effect if none
+    /// did, and on sessions that are not subscribers.
+    ///
+    /// - Parameter peer: The peer that `receive` was called with.
+    public mutating func drained(peer: P) {
+        endIfDismissed()
+        transition(on: .drained, peer: peer)
     }
 
     /// Ends the session because its connection has ended, or is about to: its place is free when this returns.
@@ -172,7 +194,10 @@ public struct Session<P: Peer> {
             end()
             broker.removeSubscriber(peer, membership, departure)
 
-        case (.ended, .closed):
+        case (.subscribed(let membership), .drained):
+            broker.drained(membership)
+
+        case (.undecided, .drained), (.publishing, .drained), (.ended, .drained), (.ended, .closed):
             break
 
         // `nextEvent` makes none of these, whatever the peer sends.

@@ -44,10 +44,19 @@ extension Broker {
         for position in 0..<end {
             // Asked anew for each: any `send` may make any peer leave.
             guard let peer = channel.subscribers.peer(at: position) else { continue }
+            let drains = channel.subscribers.drains(at: position)
             switch send(peer) {
-            case .queued, .backlogged: accepted += 1
-            case .dropped: dropped += 1
-            case .refused: break
+            case .queued:
+                accepted += 1
+            case .backlogged:
+                accepted += 1
+                fallBehind(peer, at: position, of: channel, drains: drains)
+            case .dropped:
+                dropped += 1
+            case .refused:
+                // It will never drain. That its session ends is on its way; nobody should wait for that.
+                channel.subscribers.catchUp(at: position)
+                resumeIfNobodyIsBehind(on: channel)
             }
         }
         channel.subscribers.endWalk()

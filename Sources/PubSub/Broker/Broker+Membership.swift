@@ -1,14 +1,15 @@
 extension Broker {
-    /// Makes `peer` a publisher of the channel and tells it `OK`.
+    /// Makes `peer` a publisher of the channel and tells it `OK`. On a channel that is paused it is then paused.
     ///
     /// - Throws: ``ProtocolError/tooManyChannels(limit:)``.
     func addPublisher(_ peer: P, to name: ChannelName) throws(ProtocolError) -> Membership<P> {
         let channel = try openChannel(name)
         let membership = Membership(channel: channel, id: nextID())
-        channel.publishers.insert(membership.id)
+        channel.publishers.insert(peer, id: membership.id)
         statistics.publishers += 1
         reply(.ok, to: peer)
         emit(.joined(peer, .publisher(of: name)))
+        tellPublishers(of: channel)
         return membership
     }
 
@@ -32,8 +33,9 @@ extension Broker {
     /// Forgets a publisher. If it was the last one, ``BrokerConfiguration/onPublisherExit`` says what follows.
     func removePublisher(_ peer: P, _ membership: Membership<P>, _ departure: Departure) {
         let channel = membership.channel
-        guard channel.publishers.remove(membership.id) != nil else { return }
+        guard let wasPaused = channel.publishers.remove(membership.id) else { return }
         statistics.publishers -= 1
+        if wasPaused { peer.resumeReading() }
         emit(.left(peer, .publisher(of: channel.name), departure))
         settle(channel, publisherLeft: true)
     }
@@ -59,7 +61,8 @@ extension Broker {
         return channel
     }
 
-    /// Does what is due when somebody has left: dismisses who has nothing to wait for, drops a deserted channel.
+    /// Does what is due when somebody has left: dismisses who has nothing to wait for, drops a deserted channel, lets
+    /// publishers go on.
     private func settle(_ channel: Channel<P>, publisherLeft: Bool) {
         var dismissed: [P] = []
         if publisherLeft, channel.publishers.isEmpty, configuration.onPublisherExit == .bye {
@@ -72,6 +75,8 @@ extension Broker {
             channels[channel.name] = nil
             statistics.channels -= 1
         }
+        // Before anything is sent, too: the next channel of this name is none of this one's business.
+        resumeIfNobodyIsBehind(on: channel)
         for peer in dismissed {
             reply(.bye, to: peer)
             peer.close()

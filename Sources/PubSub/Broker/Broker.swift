@@ -21,6 +21,7 @@ import UringReactor
 /// one order.
 ///
 /// **Slow subscribers.** What a peer cannot take it drops whole, or waits with, or ends over: its `send` says which.
+/// ``BrokerConfiguration/pausesPublishers`` makes publishers wait instead.
 public final class Broker<P: Peer> {
     /// How it behaves.
     public let configuration: BrokerConfiguration

@@ -46,10 +46,22 @@ public struct BrokerConfiguration: Sendable, Hashable {
     public var limits: PubSubLimits
     /// What becomes of subscribers without a publisher.
     public var onPublisherExit: PublisherExitPolicy
+    /// Whether the publishers of a channel wait while one of its subscribers is behind.
+    ///
+    /// A subscriber is behind from a delivery that its peer answered `backlogged` until ``Session/drained(peer:)``, until
+    /// it leaves, or until a delivery is `refused`. As long as one is, all publishers of its channel are told
+    /// ``Peer/pauseReading()``; what they had sent before is delivered. One subscriber that stops reading thereby stops
+    /// its channel, for as long as it stays: end those on which nothing moves, with an idle timeout.
+    public var pausesPublishers: Bool
 
-    /// By default messages of up to 4 MiB, and subscribers that stay.
-    public init(limits: PubSubLimits = PubSubLimits(), onPublisherExit: PublisherExitPolicy = .keep) {
+    /// By default messages of up to 4 MiB, subscribers that stay, and publishers that never wait.
+    public init(
+        limits: PubSubLimits = PubSubLimits(),
+        onPublisherExit: PublisherExitPolicy = .keep,
+        pausesPublishers: Bool = false
+    ) {
         self.limits = limits
         self.onPublisherExit = onPublisherExit
+        self.pausesPublishers = pausesPublishers
     }
 }

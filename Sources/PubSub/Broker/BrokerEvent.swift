@@ -48,8 +48,8 @@ extension Departure: CustomStringConvertible {
 
 /// What happens at a broker, for logs and for tests that wait.
 ///
-/// Events come after the fact: when `left` is reported, the counts are already without the peer. Messages are no
-/// events; ``BrokerStatistics`` counts them.
+/// Events come after the fact: when `left` is reported, the counts are already without the peer. A pause is a fact when it
+/// is decided, just before the publishers' peers are told. Messages are no events; ``BrokerStatistics`` counts them.
 public enum BrokerEvent<P: Peer> {
     /// A peer became a publisher or a subscriber, and got its `OK`.
     case joined(P, Role)
@@ -57,6 +57,11 @@ public enum BrokerEvent<P: Peer> {
     case left(P, Role, Departure)
     /// A publisher's connection ended within a message, of which `count` bytes had come; they were dropped.
     case fragmentDropped(P, ChannelName, count: Int)
+    /// The publishers of a channel wait from now on, because this subscriber is behind, perhaps soon others too. Each
+    /// of these is followed by one `publishersResumed`.
+    case publishersPaused(ChannelName, behind: P)
+    /// Nobody on the channel is behind any more, and its publishers go on.
+    case publishersResumed(ChannelName)
 }
 
 extension BrokerEvent: Equatable {}
@@ -70,6 +75,9 @@ extension BrokerEvent: CustomStringConvertible {
         case .left(let peer, let role, let departure): "\(peer) left: \(role), \(departure)"
         case .fragmentDropped(let peer, let name, let count):
             "\(peer) ended within a message to \(name.debugDescription): \(count) bytes dropped"
+        case .publishersPaused(let name, let peer):
+            "publishers of \(name.debugDescription) paused: \(peer) is behind"
+        case .publishersResumed(let name): "publishers of \(name.debugDescription) resumed"
         }
     }
 }

@@ -17,6 +17,8 @@ public struct BrokerStatistics: Sendable, Hashable {
     public internal(set) var fragmentsDropped: UInt64 = 0
     /// Peers sent away with an `ERROR`.
     public internal(set) var errors: UInt64 = 0
+    /// How often a channel's publishers were made to wait; see ``BrokerConfiguration/pausesPublishers``.
+    public internal(set) var publisherPauses: UInt64 = 0
 
     /// Connections that are subscribers now.
     public internal(set) var subscribers = 0

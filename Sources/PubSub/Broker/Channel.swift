@@ -1,13 +1,18 @@
 /// One channel: who publishes, who subscribes, and what waits to be delivered.
 final class Channel<P: Peer> {
     let name: ChannelName
-    var publishers: Set<MemberID> = []
+    var publishers = PublisherList<P>()
     var subscribers = SubscriberList<P>()
 
     /// Whether a batch is on its way to the subscribers.
     var isDelivering = false
     /// What was published by a peer's `send` during a delivery. It waits, so that all subscribers see one order.
     var backlog: [MessageBatch] = []
+
+    /// Whether publishers are to wait, because a subscriber is behind.
+    var isPaused = false
+    /// Whether publishers are being told to pause or to resume, right now.
+    var isTellingPublishers = false
 
     init(name: ChannelName) {
         self.name = name

@@ -11,11 +11,16 @@ struct SubscriberList<P: Peer> {
         let peer: P
         let id: MemberID
         var isGone = false
+        var isBehind = false
+        /// How often it has drained; wraps.
+        var drains: UInt32 = 0
     }
 
     private var members: [Member] = []
     private var positions: [MemberID: Int] = [:]
     private var isWalking = false
+    /// The number of subscribers that are behind.
+    private(set) var behindCount = 0
 
     /// The number of subscribers.
     var count: Int { positions.count }
@@ -31,6 +36,7 @@ struct SubscriberList<P: Peer> {
     /// Takes a subscriber out; false if it was not there (any more).
     mutating func remove(_ id: MemberID) -> Bool {
         guard let position = positions.removeValue(forKey: id) else { return false }
+        catchUp(at: position)
         guard !isWalking else {
             members[position].isGone = true
             return true
@@ -47,8 +53,12 @@ struct SubscriberList<P: Peer> {
     mutating func removeAll() -> [P] {
         let peers = members.filter { !$0.isGone }.map(\.peer)
         positions = [:]
+        behindCount = 0
         if isWalking {
-            for position in members.indices { members[position].isGone = true }
+            for position in members.indices {
+                members[position].isGone = true
+                members[position].isBehind = false
+            }
         } else {
             members = []
         }
@@ -66,6 +76,34 @@ struct SubscriberList<P: Peer> {
     func peer(at position: Int) -> P? {
         let member = members[position]
         return member.isGone ? nil : member.peer
+    }
+
+    /// How often the subscriber at `position` of the walk has drained, for ``fallBehind(at:drains:)``.
+    func drains(at position: Int) -> UInt32 { members[position].drains }
+
+    /// The subscriber at `position` of the walk is behind, unless it has left or drained since it had drained `drains`
+    /// times: then nothing would ever tell that it has caught up. Whether it is.
+    mutating func fallBehind(at position: Int, drains: UInt32) -> Bool {
+        guard !members[position].isGone, members[position].drains == drains else { return false }
+        if !members[position].isBehind {
+            members[position].isBehind = true
+            behindCount += 1
+        }
+        return true
+    }
+
+    /// The subscriber at `position` of the walk is not behind (any more).
+    mutating func catchUp(at position: Int) {
+        guard members[position].isBehind else { return }
+        members[position].isBehind = false
+        behindCount -= 1
+    }
+
+    /// A subscriber has drained; one that has left changes nothing.
+    mutating func catchUp(_ id: MemberID) {
+        guard let position = positions[id] else { return }
+        members[position].drains &+= 1
+        catchUp(at: position)
     }
 
     /// Ends a walk: closes the gaps, in time proportional to the list, and only if there are any.

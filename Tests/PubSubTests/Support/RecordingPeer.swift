@@ -10,6 +10,13 @@ struct RecordingPeer: Peer, CustomStringConvertible {
         var pieceCounts: [Int] = []
         /// What the next send is answered.
         var answer: () -> SendOutcome = { .queued }
+        var isPaused = false
+        var pauseCount = 0
+        var resumeCount = 0
+        /// Pauses while paused, resumes while not.
+        var toldTwice = 0
+        /// Called after each pause (true) and each resume (false).
+        var onPause: ((Bool) -> Void)?
         var closeCount = 0
         var sentAfterClose = 0
         /// Called after each send was written down, with the number of sends so far, those of several pieces counted once.
@@ -46,6 +53,20 @@ struct RecordingPeer: Peer, CustomStringConvertible {
         record.answer = { rest.popFirst() ?? .queued }
     }
 
+    func pauseReading() {
+        if record.isPaused { record.toldTwice += 1 }
+        record.isPaused = true
+        record.pauseCount += 1
+        record.onPause?(true)
+    }
+
+    func resumeReading() {
+        if !record.isPaused { record.toldTwice += 1 }
+        record.isPaused = false
+        record.resumeCount += 1
+        record.onPause?(false)
+    }
+
     func close() { record.closeCount += 1 }
 
     var description: String { name }
@@ -66,6 +87,7 @@ final class Client {
 
     func say(_ bytes: Bytes) { session.receive(bytes, from: peer) }
     func say(_ text: String) { say(Bytes(text)) }
+    func drain() { session.drained(peer: peer) }
     func leave(_ departure: Departure = .endOfStream) { session.ended(departure, peer: peer) }
 
     var received: String { peer.received }
@@ -87,8 +109,11 @@ final class Fixture {
     /// Called after each event was written down.
     var onEvent: ((Event) -> Void)?
 
-    init(limits: PubSubLimits = PubSubLimits(), onPublisherExit: PublisherExitPolicy = .keep) {
-        broker = Broker(configuration: BrokerConfiguration(limits: limits, onPublisherExit: onPublisherExit))
+    init(
+        limits: PubSubLimits = PubSubLimits(), onPublisherExit: PublisherExitPolicy = .keep, pausesPublishers: Bool = false
+    ) {
+        broker = Broker(configuration: BrokerConfiguration(
+            limits: limits, onPublisherExit: onPublisherExit, pausesPublishers: pausesPublishers))
         broker.onEvent = { [unowned self] event in
             events.append(event)
             onEvent?(event)
