@@ -27,8 +27,17 @@ struct PubSubServer: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The most that may wait for one subscriber; one that falls behind further is closed.", valueName: "bytes"))
+            "The most that may wait for one subscriber; --slow-consumer says what happens then.", valueName: "bytes"))
     var maxPending = ConnectionOptions().maximumPendingBytes
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            For a subscriber that does not keep up: disconnect, with an ERROR; drop-newest or drop-oldest, so that it \
+            misses whole messages; or pause-publisher: nothing is read from the publishers of its channel until it has \
+            caught up, so that they go no faster than their slowest subscriber (set an --idle-timeout, too).
+            """, valueName: "policy"))
+    var slowConsumer = SlowConsumerChoice.disconnect
 
     @OptionGroup var log: LogOptions
 
@@ -42,6 +51,7 @@ struct PubSubServer: ParsableCommand {
         broker.limits.channels = maxChannels > 0 ? maxChannels : nil
         var configuration = listen.serverConfiguration(refusal: PubSubService.refusal)
         configuration.connection.maximumPendingBytes = maxPending
+        slowConsumer.apply(to: &configuration.connection, &broker)
         let logger = log.makeLogger("pubsub-server")
         let service = try PubSubService(
             on: listen.address(), configuration: configuration, broker: broker, reactor: listen.makeReactor()
