@@ -35,7 +35,8 @@ struct PubSubServer: ParsableCommand {
             """
             For a subscriber that does not keep up: disconnect, with an ERROR; drop-newest or drop-oldest, so that it \
             misses whole messages; or pause-publisher: nothing is read from the publishers of its channel until it has \
-            caught up, so that they go no faster than their slowest subscriber (set an --idle-timeout, too).
+            caught up, so that they go no faster than their slowest subscriber. One that takes nothing at all is closed \
+            after --write-timeout.
             """, valueName: "policy"))
     var slowConsumer = SlowConsumerChoice.disconnect
 

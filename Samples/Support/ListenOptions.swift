@@ -21,6 +21,21 @@ struct ListenOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Close a connection on which nothing moved for so long; 0 for never.", valueName: "seconds"))
     var idleTimeout = 0.0
 
+    @Option(help: ArgumentHelp("Close a connection whose peer takes nothing for so long; 0 for never.", valueName: "seconds"))
+    var writeTimeout = 10.0
+
+    @Option(help: ArgumentHelp("Bytes of a small receive buffer.", valueName: "bytes"))
+    var receiveBufferSize = ReactorConfiguration().receiveBufferSize
+
+    @Option(help: "Receive buffers that the kernel may pick from; 0 gives each connection one of its own.")
+    var receiveBuffers = ReactorConfiguration().receiveBufferCount
+
+    @Option(
+        help: ArgumentHelp(
+            "Send without copying what has at least so many bytes, over a network that can; 0 for never.",
+            valueName: "bytes"))
+    var zeroCopy = 0
+
     @Option(help: ArgumentHelp("When the kernel is entered: `turn`, or a number of operations.", valueName: "policy"))
     var batching = BatchingPolicy.turn
 
@@ -33,8 +48,15 @@ struct ListenOptions: ParsableArguments {
             throw ValidationError("--max-connections must be from 1 to 10000000")
         }
         let times = 0.001...1e9
-        guard idleTimeout == 0 || times.contains(idleTimeout), statsInterval == 0 || times.contains(statsInterval) else {
+        guard [idleTimeout, writeTimeout, statsInterval].allSatisfy({ $0 == 0 || times.contains($0) }) else {
             throw ValidationError("a time must be 0, or from 0.001 to 1e9 seconds")
+        }
+        guard (64...1 << 20).contains(receiveBufferSize), (0...16_384).contains(receiveBuffers), zeroCopy >= 0 else {
+            throw ValidationError(
+                """
+                --receive-buffer-size must be from 64 to 1048576, --receive-buffers from 0 to 16384, and --zero-copy not \
+                negative
+                """)
         }
         guard unixPath == nil || port == 0 else { throw ValidationError("--port and --unix exclude each other") }
     }
@@ -51,6 +73,8 @@ struct ListenOptions: ParsableArguments {
         configuration.maximumConnections = maxConnections
         configuration.refusal = refusal
         if idleTimeout > 0 { configuration.connection.idleTimeout = .seconds(idleTimeout) }
+        configuration.connection.writeTimeout = writeTimeout > 0 ? .seconds(writeTimeout) : nil
+        configuration.connection.zeroCopyThreshold = zeroCopy > 0 ? zeroCopy : nil
         return configuration
     }
 
@@ -59,6 +83,8 @@ struct ListenOptions: ParsableArguments {
         var configuration = ReactorConfiguration()
         configuration.batching = batching
         configuration.maximumConnections = maxConnections + 64
+        configuration.receiveBufferSize = receiveBufferSize
+        configuration.receiveBufferCount = receiveBuffers
         return try Reactor(configuration: configuration)
     }
 

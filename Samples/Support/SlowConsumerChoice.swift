@@ -13,6 +13,8 @@ enum SlowConsumerChoice: String, CaseIterable, ExpressibleByArgument {
     /// The publishers of its channel wait for it. Whom that does not help is closed.
     case pausePublisher = "pause-publisher"
 
+    private static let farewell = Reply.error(reason: "slow consumer").line
+
     /// Sets what the choice means for the connections of a server and for its broker.
     ///
     /// Call it when `connection.maximumPendingBytes` is set. To pause publishers, the watermarks are brought below that:
@@ -22,7 +24,12 @@ enum SlowConsumerChoice: String, CaseIterable, ExpressibleByArgument {
     ///   - connection: Gets what happens at the limit.
     ///   - broker: Gets whether publishers are paused before it.
     func apply(to connection: inout ConnectionOptions, _ broker: inout BrokerConfiguration) {
-        // At the merge: set connection.slowConsumer, for pausePublisher as for disconnect.
+        connection.slowConsumer =
+            switch self {
+            case .disconnect, .pausePublisher: .disconnect(farewell: SlowConsumerChoice.farewell)
+            case .dropNewest: .dropNewest
+            case .dropOldest: .dropOldest
+            }
         broker.pausesPublishers = self == .pausePublisher
         guard broker.pausesPublishers else { return }
         connection.highWatermark = min(connection.highWatermark, connection.maximumPendingBytes / 4)

@@ -215,7 +215,7 @@ extension ConnectionTable {
         }
     }
 
-    private func tellDrained(_ index: UInt32) {
+    func tellDrained(_ index: UInt32) {
         guard slots[index].flags.contains(.backlogged), slots[index].state.maySend,
             slots[index].queue.pendingBytes <= slots[index].limits.lowWatermark
         else { return }

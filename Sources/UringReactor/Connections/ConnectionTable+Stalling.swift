@@ -29,6 +29,8 @@ extension ConnectionTable {
         slots[index].flags.remove(.stalled)
         slots[index].inFlight -= 1
         guard slots[index].state != .closing else { return joinIfAlone(index) }
+        // What waited may have been dropped.
+        tellDrained(index)
         sendOn(index, isFull: false)
     }
 
