@@ -21,7 +21,8 @@ struct ListenOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Close a connection on which nothing moved for so long; 0 for never.", valueName: "seconds"))
     var idleTimeout = 0.0
 
-    @Option(help: ArgumentHelp("Close a connection whose peer takes nothing for so long; 0 for never.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("Close a connection whose peer takes nothing for so long; 0 for never.", valueName: "seconds"))
     var writeTimeout = 10.0
 
     @Option(help: ArgumentHelp("Bytes of a small receive buffer.", valueName: "bytes"))
