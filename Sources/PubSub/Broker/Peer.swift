@@ -14,8 +14,9 @@ public protocol Peer: Hashable {
     ///
     /// - Returns: What became of them: `queued` or `backlogged` if they were taken, `dropped` or `refused` if not a byte
     ///   of them will be sent. What a peer takes and drops later, whole, the broker does not hear of. `backlogged` is a
-    ///   promise: once less is waiting, ``Session/drained(peer:)`` is called, unless the session ends before. With ``BrokerConfiguration/pausesPublishers`` publishers wait for that call. After `refused`
-    ///   nothing more is ever accepted.
+    ///   promise: once less is waiting, ``Session/drained(peer:)`` is called, unless the session ends before. With
+    ///   ``BrokerConfiguration/pausesPublishers`` publishers wait for that call. After `refused` nothing more is ever
+    ///   accepted.
     @discardableResult
     func send(_ bytes: Bytes) -> SendOutcome
 
