@@ -32,6 +32,9 @@ import Glibc
     /// Whether nothing was written.
     public var isEmpty: Bool { count == 0 }
 
+    /// The byte written last.
+    public var last: UInt8? { count > 0 ? unsafe start![count - 1] : nil }
+
     /// Makes room for `count` bytes more, in one step.
     public mutating func reserve(_ count: Int) {
         precondition(count >= 0, "a negative number of bytes")

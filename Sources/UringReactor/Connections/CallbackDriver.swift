@@ -25,7 +25,7 @@ final class CallbackDriver: ConnectionDriver {
     /// What has come and was not asked for yet.
     private var current = Bytes()
     /// The beginning of a line, or of an exact number of bytes, whose rest has not come: each byte is copied once.
-    private var assembly: [UInt8] = []
+    private var assembly = BytesBuilder()
     private var hasEnded = false
     /// Why the connection has ended, once it has.
     private var closeReason: CloseReason?
@@ -160,9 +160,7 @@ final class CallbackDriver: ConnectionDriver {
             // What there is can still be had with a plain receive.
             return .failure(IOError(.receive, Errno(rawValue: 61 /* ENODATA */), target: "\(connection)"))
         }
-        table.table.noteCopied(current.count)
-        assembly.append(contentsOf: current)
-        current = Bytes()
+        setAside()
         return nil
     }
 
@@ -180,10 +178,16 @@ final class CallbackDriver: ConnectionDriver {
     /// Puts the beginning that was set aside before what has come since.
     private func joinAssembly() {
         guard !assembly.isEmpty else { return }
-        table.table.noteCopied(assembly.count + 2 * current.count)
-        assembly.append(contentsOf: current)
-        current = Bytes(assembly)
-        assembly.removeAll()
+        setAside()
+        var whole = BytesBuilder()
+        swap(&whole, &assembly)
+        current = whole.freeze()
+    }
+
+    private func setAside() {
+        table.table.noteCopied(current.count)
+        assembly.append(current)
+        current = Bytes()
     }
 
     private func keepAssembly() { joinAssembly() }
