@@ -1,46 +1,5 @@
 import Glibc
 
-/// The bytes under way in one direction of a connection: what lies in the sender's and in the receiver's socket buffer.
-struct ByteStream {
-    private var bytes: [UInt8] = []
-    private var head = 0
-    var capacity: Int
-
-    init(capacity: Int) {
-        self.capacity = capacity
-    }
-
-    var count: Int { bytes.count - head }
-    var room: Int { max(0, capacity - count) }
-
-    /// Linux calls a full socket writable again only when a third of its buffer is free: `sk_stream_is_writeable`.
-    var isWritable: Bool { room * 3 >= capacity && room > 0 }
-
-    mutating func append(_ source: some Sequence<UInt8>) {
-        bytes.append(contentsOf: source)
-    }
-
-    /// The first `length` bytes, left where they are.
-    func peek(_ length: Int) -> ArraySlice<UInt8> {
-        bytes[head..<head + min(length, count)]
-    }
-
-    mutating func removeFirst(_ length: Int) {
-        head += length
-        precondition(head <= bytes.count, "removed \(length) bytes too many")
-        // Moved together now and then, so that the cost stays in proportion to the bytes.
-        if head > 4096, head > bytes.count / 2 {
-            bytes.removeFirst(head)
-            head = 0
-        }
-    }
-
-    /// Forgets all but the first `length` bytes.
-    mutating func truncate(to length: Int) {
-        bytes.removeLast(max(0, count - length))
-    }
-}
-
 /// Who holds an end of a connection and wants to know of changes: a socket of the library, or a peer of a test.
 protocol EndpointOwner: AnyObject {
     func endpointChanged(_ changes: Readiness)
@@ -133,9 +92,9 @@ final class Endpoint {
     }
 
     func consume(_ length: Int) {
-        let wasWritable = incoming.isWritable
+        let wasWritable = peer?.isWritable ?? false
         incoming.removeFirst(length)
-        if !wasWritable, incoming.isWritable { peer?.owner?.endpointChanged(.writable) }
+        if !wasWritable, peer?.isWritable ?? false { peer?.owner?.endpointChanged(.writable) }
     }
 
     // MARK: - Sending
@@ -161,6 +120,35 @@ final class Endpoint {
         // Nobody reads at a released end: it answers with a reset, but only to what it was sent.
         if peer.isReleased { return .room(.max) }
         return peer.incoming.room > 0 ? .room(peer.incoming.room) : .full
+    }
+
+    /// Linux calls a socket that was full writable again only when a good part of its buffer is free: a third for TCP
+    /// (`sk_stream_is_writeable`), three quarters for Unix sockets (`unix_writable`). There it is a part of the sender's
+    /// buffer; here of both ends' together, for they are one.
+    private var isWritable: Bool {
+        guard let stream = peer?.incoming, stream.room > 0 else { return false }
+        return switch transport {
+        case .tcp: stream.room * 3 >= stream.capacity
+        case .unix: stream.count * 4 <= stream.capacity
+        }
+    }
+
+    // MARK: - What the peer has read
+
+    /// Bytes that were sent and not read yet. A peer acknowledges what it reads; Linux does when it has the bytes in the
+    /// peer's buffer.
+    var unacknowledged: Int {
+        guard let peer, !isDead, !peer.isReleased else { return 0 }
+        return peer.incoming.count
+    }
+
+    /// Where the next byte sent will be, counted from the first.
+    var sendPosition: UInt64 { peer?.incoming.position ?? 0 }
+
+    /// Whether nobody needs the bytes before `position` any more: they were read, or the connection is no more.
+    func isAcknowledged(_ position: UInt64) -> Bool {
+        guard let peer, !isDead, !peer.isDead, !peer.isReleased else { return true }
+        return peer.incoming.position - UInt64(peer.incoming.count) >= position
     }
 
     /// Sends `bytes`, for which ``pollSend()`` found room.
@@ -296,7 +284,7 @@ final class Endpoint {
         if receiveShut && sendShut { mask.insert(.hangUp) }
         if receiveShut { mask.formUnion([.readable, .peerHangUp]) }
         if incoming.count > 0 { mask.formUnion(.readable) }
-        if sendShut || peer.map({ $0.isReleased || $0.incoming.isWritable }) ?? true { mask.formUnion(.writable) }
+        if sendShut || peer?.isReleased ?? true || isWritable { mask.formUnion(.writable) }
         if pendingError != 0 { mask.insert(.error) }
         return mask
     }
