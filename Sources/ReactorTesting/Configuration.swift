@@ -20,7 +20,10 @@ extension SimulatedKernel {
         /// How many descriptors there can be: `RLIMIT_NOFILE`.
         public var descriptorLimit = 1_024
         /// What the kernel claims to support.
-        public var capabilities = Capabilities(multishotTimeout: true)
+        public var capabilities = Capabilities(multishotTimeout: true, multishotReceive: true, zeroCopySend: true)
+        /// Whether zero-copy sends copy after all, as over the loopback device. Only their notifications tell, and only
+        /// those who ask (`IORING_SEND_ZC_REPORT_USAGE`).
+        public var zeroCopySendCopies = true
         /// What goes wrong at random.
         public var faults = FaultPlan.none
         /// Whether an enter with nothing to wait for but another thread's ``UringReactor/Waker/wake()`` blocks the thread

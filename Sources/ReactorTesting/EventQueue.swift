@@ -7,6 +7,8 @@ struct Event {
         case post(Operation, result: Int32)
         /// An operation whose readiness was held back tries again.
         case attempt(Operation)
+        /// The memory of a zero-copy send is let go of.
+        case notify(Operation)
         /// Nobody answered a connect.
         case connectTimeout(Operation)
         /// A test's own step.
@@ -23,7 +25,7 @@ struct Event {
         switch action {
         case .timer(let operation, let generation):
             operation.stage != .posted && operation.stage != .finished && operation.timer?.generation == generation
-        case .post(let operation, _): operation.stage != .posted
+        case .post(let operation, _), .notify(let operation): operation.stage != .posted
         case .attempt(let operation), .connectTimeout(let operation):
             operation.stage != .posted && operation.stage != .finished
         case .script: true

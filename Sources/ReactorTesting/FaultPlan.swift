@@ -27,6 +27,17 @@ public struct FaultPlan: Sendable, Equatable {
     public var multishotEnd = 0.0
     /// A cancellation comes too late: `EALREADY`, and the operation completes on its own.
     public var lostCancel = 0.0
+    /// A receive that selects a buffer finds none, though there are some: `ENOBUFS`, which ends a multishot. On Linux,
+    /// another receive of the group was faster.
+    public var noBuffers = 0.0
+    /// A send with `MSG_DONTWAIT` finds no room, though a poll has just said that there is: `EAGAIN`. A poll promises
+    /// nothing, poll(2).
+    public var sendAgain = 0.0
+    /// The memory of a zero-copy send is held on to, long after the peer has read all of it.
+    public var lateNotification = 0.0
+    /// A zero-copy send that fails without having sent anything holds nothing: its completion is the only one. Otherwise a
+    /// failure is followed by a notification too.
+    public var failureWithoutNotification = 0.0
 
     public init() {}
 
@@ -53,6 +64,10 @@ public struct FaultPlan: Sendable, Equatable {
         plan.acceptLimit = often(0.1)
         plan.multishotEnd = often(0.2)
         plan.lostCancel = often(0.4)
+        plan.noBuffers = often(0.2)
+        plan.sendAgain = often(0.3)
+        plan.lateNotification = often(0.5)
+        plan.failureWithoutNotification = often(1)
         return plan
     }
 }

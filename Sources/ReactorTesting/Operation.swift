@@ -39,6 +39,8 @@ final class Operation {
         case woken
         /// Has its result, which is not posted yet. Nothing can cancel it.
         case finished
+        /// A zero-copy send whose result is posted, and whose memory the kernel has not let go of. Nothing can cancel it.
+        case notifying
         /// The last completion was posted: not in flight any more.
         case posted
     }
@@ -58,6 +60,7 @@ final class Operation {
     let submission: Submission
     /// The open file it refers to and keeps open, whatever happens to the descriptor.
     let file: OpenFile?
+    var holdsFile = true
     var stage = Stage.running
     var timer: Timer?
     /// Parts of the message, in order: one for send and recv.
@@ -73,6 +76,10 @@ final class Operation {
     var connector: SocketConnector?
     /// `IORING_CQE_F_…` of the last completion.
     var completionFlags: UInt32 = 0
+    /// The provided buffer that a receive has put something into, until the completion that says so.
+    var buffer: ProvidedBuffer?
+    /// What a zero-copy send owes.
+    var notification: Notification?
     /// Its last completion is held back in its file's order.
     var isHeld = false
     /// A cancellation lost against it: it ends by itself.
@@ -88,8 +95,14 @@ final class Operation {
     var opcode: SimulatedKernel.Opcode { submission.opcode }
     var length: Int { segments.reduce(0) { $0 + $1.count } }
 
+    /// Which ring of buffers it picks from: `IOSQE_BUFFER_SELECT`.
+    var bufferGroup: UInt16? {
+        submission.flags & EntryFlags.bufferSelect != 0 ? submission.bufferIndex : nil
+    }
+
     var isMultishot: Bool {
         switch opcode {
+        case .recv: submission.ioprio & TransferFlags.multishot != 0
         case .accept: submission.ioprio & 1 != 0
         case .pollAdd: submission.length & 1 != 0
         case .timeout: timer?.isMultishot ?? false
@@ -101,7 +114,7 @@ final class Operation {
     var direction: Direction {
         switch opcode {
         case .recv, .read: .receive
-        case .send, .sendmsg, .write: .send
+        case .send, .sendmsg, .write, .sendZeroCopy, .sendmsgZeroCopy: .send
         default: .none
         }
     }
@@ -114,7 +127,7 @@ final class Operation {
     var interest: Readiness {
         switch opcode {
         case .recv, .read, .accept: [.input, .error, .hangUp]
-        case .send, .sendmsg, .write, .connect: [.output, .error, .hangUp]
+        case .send, .sendmsg, .write, .sendZeroCopy, .sendmsgZeroCopy, .connect: [.output, .error, .hangUp]
         case .pollAdd: Readiness(rawValue: submission.operationFlags).union(.always)
         default: []
         }

@@ -26,7 +26,7 @@ extension SimulatedKernel {
         guard let accepted = listener.takeAccepting() else { return .blocked }
         let descriptor = install(Socket(accepted: accepted, by: listener))
         storePeerAddress(accepted.remote, operation.submission)
-        return operation.isMultishot ? .more(descriptor) : .done(descriptor)
+        return operation.isMultishot ? .more(descriptor, again: true) : .done(descriptor)
     }
 
     /// Written at completion, not at submission: trap 8.

@@ -15,7 +15,7 @@ extension SimulatedKernel {
         let ready = file.readiness.intersection(operation.interest)
         guard !ready.isEmpty else { return .blocked }
         let result = Int32(ready.rawValue)
-        return operation.isMultishot ? .more(result) : .done(result)
+        return operation.isMultishot ? .more(result, again: true) : .done(result)
     }
 
     func removePoll(_ submission: Submission) -> Int32 {

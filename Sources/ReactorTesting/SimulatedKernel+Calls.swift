@@ -40,7 +40,7 @@ extension SimulatedKernel {
     }
 
     /// Every call: an injected failure, a line in the trace, and afterwards the peers see what changed.
-    private func call<Result>(
+    func call<Result>(
         _ call: Call, _ text: @autoclosure () -> String, _ body: () throws(Errno) -> Result
     ) throws(Errno) -> Result {
         clockMayStand()
@@ -55,12 +55,6 @@ extension SimulatedKernel {
             throw error
         }
     }
-
-    // MARK: - Provided buffers
-
-    public func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { throw .invalidArgument }
-
-    public func unregisterBufferRing(group: UInt16) {}
 
     // MARK: - Sockets
 
@@ -130,7 +124,13 @@ extension SimulatedKernel {
     }
 
     public func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
-        throw .notSupported
+        try call(.unacknowledgedBytes, "fd \(socket.rawValue)") { () throws(Errno) -> Int in
+            guard let file = file(socket.rawValue) else { throw .badFileDescriptor }
+            guard let socket = file as? Socket else { throw Errno(rawValue: ENOTTY) }
+            // tcp_ioctl; unix_outq_len does not mind.
+            guard !socket.isListening || socket.transport == .unix else { throw .invalidArgument }
+            return socket.endpoint?.unacknowledged ?? 0
+        }
     }
 
     public func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) {}

@@ -7,6 +7,7 @@ extension SimulatedKernel {
     public func enter(_ request: EnterRequest) -> Int32 {
         clockMayStand()
         record(.enter(request))
+        lookAtBufferRings()
         let start = time
         let result = entered(request)
         pumpPeers()
@@ -74,13 +75,14 @@ extension SimulatedKernel {
         repeat {
             noticeWakeUps()
             while let event = events.popDue(at: time) { happen(event) }
+            noticeAcknowledgements()
             while !deferredWork.isEmpty {
                 let work = deferredWork
                 deferredWork = []
                 for item in work { perform(item) }
             }
             pumpPeers()
-        } while !deferredWork.isEmpty || events.nextDue().map { $0 <= time } ?? false
+        } while !deferredWork.isEmpty || hasAcknowledgements || events.nextDue().map { $0 <= time } ?? false
     }
 
     private func noticeWakeUps() {
@@ -96,6 +98,7 @@ extension SimulatedKernel {
             if operation.stage == .woken { attempt(operation) }
         case .finish(let operation, let result):
             if operation.stage == .finished { settle(operation, result: result) }
+        case .notify(let operation): notify(operation)
         }
     }
 
@@ -104,6 +107,7 @@ extension SimulatedKernel {
         case .timer(let operation, _): timerFired(operation, at: event.due)
         case .post(let operation, let result): post(operation, result: result)
         case .attempt(let operation): attempt(operation)
+        case .notify(let operation): notify(operation)
         case .connectTimeout(let operation): connectTimedOut(operation)
         case .script(let body): body()
         }
@@ -111,7 +115,7 @@ extension SimulatedKernel {
 
     /// `IORING_SQ_TASKRUN`: something is to be done that only an enter that reaps does.
     func showDeferredWork() {
-        let isDue = !deferredWork.isEmpty || events.nextDue().map { $0 <= time } ?? false
+        let isDue = !deferredWork.isEmpty || events.nextDue().map { $0 <= time } ?? false || hasAcknowledgements
         ring?.setFlag(SimulatedRing.deferredWorkFlag, isDue)
     }
 

@@ -49,6 +49,7 @@ extension SimulatedKernel {
     /// A call of the `Kernel` protocol that can be made to fail.
     public enum Call: Sendable, Hashable {
         case open, enable, enter, makeWaker, socket, bind, listen, setOption, localAddress, remoteAddress, shutdown, unlink
+        case registerBufferRing, unacknowledgedBytes
     }
 
     /// The next such call fails.

@@ -6,8 +6,8 @@ extension SimulatedKernel {
     enum Outcome {
         /// It is over.
         case done(Int32)
-        /// A multishot has a result, and there may be more at once.
-        case more(Int32)
+        /// A multishot has a result; whether there may be another at once.
+        case more(Int32, again: Bool)
         /// It waits for its file to change.
         case blocked
         /// It waits for its timer.
@@ -45,7 +45,8 @@ extension SimulatedKernel {
 
     private static func usesFile(_ opcode: Opcode) -> Bool {
         switch opcode {
-        case .fsync, .pollAdd, .sendmsg, .accept, .connect, .read, .write, .send, .recv, .shutdown: true
+        case .fsync, .pollAdd, .sendmsg, .accept, .connect, .read, .write, .send, .recv, .shutdown, .sendZeroCopy,
+            .sendmsgZeroCopy: true
         default: false
         }
     }
@@ -62,6 +63,8 @@ extension SimulatedKernel {
     private func prepare(_ operation: Operation) -> Int32? {
         let submission = operation.submission
         guard submission.flags & ~EntryFlags.known == 0, submission.personality == 0 else { return EINVAL }
+        // io_init_req. Linux selects for reads too, and since 6.10 for sends.
+        guard submission.flags & EntryFlags.bufferSelect == 0 || submission.opcode == .recv else { return EOPNOTSUPP }
         switch submission.opcode {
         case .nop: return nil
         case .timeout: return prepareTimeout(operation)
@@ -73,6 +76,7 @@ extension SimulatedKernel {
         case .connect: return prepareConnect(operation)
         case .recv, .send: return prepareTransfer(operation)
         case .sendmsg: return prepareSendmsg(operation)
+        case .sendZeroCopy, .sendmsgZeroCopy: return prepareZeroCopySend(operation)
         case .shutdown: return prepareShutdown(submission)
         case .close: return prepareClose(submission)
         case .read, .write, .fsync, .openat, .statx: return prepareFile(operation)
@@ -92,6 +96,7 @@ extension SimulatedKernel {
         case .connect: connect(operation)
         case .recv: receive(operation)
         case .send, .sendmsg: send(operation)
+        case .sendZeroCopy, .sendmsgZeroCopy: sendZeroCopy(operation)
         case .shutdown: .done(-shutdown(operation.file, Int32(operation.submission.length)))
         case .close: .done(-closeDescriptor(operation.submission.descriptor))
         case .read: operation.file is Socket ? receive(operation) : readFile(operation)
@@ -107,6 +112,7 @@ extension SimulatedKernel {
     func attempt(_ operation: Operation) {
         operation.stage = .running
         var isFirst = true
+        var rounds = 0
         while true {
             if let errno = oneShots.takeResult(of: operation.opcode) {
                 record(.fault("\(operation.opcode) fails"))
@@ -118,23 +124,23 @@ extension SimulatedKernel {
             case .done(let result):
                 settle(operation, result: result)
                 return
-            case .more(let result):
-                // What no longer fits ends the multishot, its result in the last completion: trap 9.
-                guard ring?.hasRoom == true, !draw(faults.multishotEnd, "multishot ends") else {
+            case .more(let result, let again):
+                // What no longer fits ends the multishot, its result in the last completion: trap 9. Nor may it overtake
+                // a receive that is held back.
+                guard ring?.hasRoom == true, operation.file?.heldReceives.count == 0 || operation.direction != .receive,
+                    !draw(faults.multishotEnd, "multishot ends")
+                else {
                     settle(operation, result: result)
                     return
                 }
                 postMore(operation, result: result)
-            case .blocked:
-                if operation.lostCancel {
-                    abandon(operation)
-                    // A worker thread that is interrupted says EINTR, one that was not started yet ECANCELED.
-                    let errno = random.next(in: 0...3) == 0 ? EINTR : ECANCELED
-                    settle(operation, result: failure(of: operation, errno))
+                rounds += 1
+                if !again || (operation.opcode == .recv && rounds > SimulatedKernel.mostRounds) {
+                    waitForMore(operation)
                     return
                 }
-                operation.stage = .waiting
-                operation.file?.addWaiter(operation)
+            case .blocked:
+                block(operation)
                 return
             case .armed:
                 operation.stage = .waiting
@@ -142,6 +148,34 @@ extension SimulatedKernel {
             }
             isFirst = false
         }
+    }
+
+    /// `MULTISHOT_MAX_RETRY` in io_uring/net.c: so often a multishot receive looks again, and then lets others go first
+    /// (trap 14).
+    private static let mostRounds = 32
+
+    /// A multishot waits for the next result. The poll that Linux arms for it finds what is there already.
+    private func waitForMore(_ operation: Operation) {
+        guard !operation.lostCancel, let file = operation.file, !file.readiness.isDisjoint(with: operation.interest) else {
+            block(operation)
+            return
+        }
+        operation.stage = .woken
+        deferredWork.append(.attempt(operation))
+    }
+
+    private func block(_ operation: Operation) {
+        if operation.lostCancel {
+            abandon(operation)
+            // A worker thread that is interrupted says EINTR, one that was not started yet ECANCELED.
+            let errno = random.next(in: 0...3) == 0 ? EINTR : ECANCELED
+            settle(operation, result: failure(of: operation, errno))
+            return
+        }
+        // Whoever waits for something to receive holds no buffer.
+        if operation.bufferGroup != nil, operation.buffer == nil { operation.segments = [] }
+        operation.stage = .waiting
+        operation.file?.addWaiter(operation)
     }
 
     /// Its file has changed.
@@ -192,21 +226,25 @@ extension SimulatedKernel {
             if operation.direction == .receive { file.heldReceives.count -= 1 } else { file.heldSends.count -= 1 }
         }
         if operation.submission.flags & EntryFlags.skipSuccess == 0 || result < 0 {
-            complete(operation, result: result, flags: operation.completionFlags)
+            complete(operation, result: result, flags: operation.completionFlags | notificationFlag(of: operation, result))
         }
-        forget(operation)
+        if operation.notification != nil { awaitAcknowledgement(of: operation) } else { forget(operation) }
     }
 
     private func postMore(_ operation: Operation, result: Int32) {
-        complete(operation, result: result, flags: moreFollows | operation.completionFlags)
+        complete(operation, result: result, flags: CompletionFlags.more | operation.completionFlags)
+        // Those of the next result start from nothing.
+        operation.transferred = 0
+        operation.completionFlags = 0
     }
 
     func postTick(_ operation: Operation) {
         postMore(operation, result: -ETIME)
     }
 
-    private func complete(_ operation: Operation, result: Int32, flags: UInt32) {
+    func complete(_ operation: Operation, result: Int32, flags: UInt32) {
         guard let ring else { return }
+        let flags = flags | giveBackBuffer(of: operation)
         record(.completed(
             operation.opcode, userData: operation.userData, result: result, flags: flags, overflowed: !ring.hasRoom))
         ring.post(SimulatedRing.Completion(userData: operation.userData, result: result, flags: flags))
@@ -221,8 +259,13 @@ extension SimulatedKernel {
         operation.stage = .posted
         operation.connector = nil
         operations[operation.id] = nil
+        letGoOfFile(operation)
+    }
+
+    func letGoOfFile(_ operation: Operation) {
         operation.file?.removeWaiter(operation)
-        operation.file?.drop()
+        if operation.holdsFile { operation.file?.drop() }
+        operation.holdsFile = false
     }
 
     /// The operation will not go on: nobody else may finish it either.

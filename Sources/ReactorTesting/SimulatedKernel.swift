@@ -69,12 +69,19 @@ public import UringReactor
     var completionCount: UInt64 = 0
     /// Timeouts with a count.
     var countedTimeouts: [Operation] = []
+    /// Zero-copy sends whose memory the kernel has not let go of.
+    var unnotified: [Operation] = []
     private var clockReads = 0
 
     enum DeferredWork {
         case attempt(Operation)
         case finish(Operation, Int32)
+        case notify(Operation)
     }
+
+    /// Rings of provided buffers by group.
+    var bufferRings: [UInt16: ProvidedBuffers] = [:]
+    var providedMemory = ProvidedMemory()
 
     var descriptors: [OpenFile?] = []
     var bindings = Bindings()
@@ -162,6 +169,9 @@ public import UringReactor
         for peer in peers { peer.endScript() }
         self.ring = nil
         ringState = .closed
+        unnotified = []
+        bufferRings = [:]
+        providedMemory = ProvidedMemory()
     }
 
     // MARK: - Time

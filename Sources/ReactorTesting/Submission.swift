@@ -27,6 +27,8 @@ extension SimulatedKernel {
         public static let send = Opcode(rawValue: 26)
         public static let recv = Opcode(rawValue: 27)
         public static let shutdown = Opcode(rawValue: 34)
+        public static let sendZeroCopy = Opcode(rawValue: 47)
+        public static let sendmsgZeroCopy = Opcode(rawValue: 48)
 
         public var description: String {
             switch self {
@@ -48,6 +50,8 @@ extension SimulatedKernel {
             case .send: "send"
             case .recv: "recv"
             case .shutdown: "shutdown"
+            case .sendZeroCopy: "send_zc"
+            case .sendmsgZeroCopy: "sendmsg_zc"
             default: "opcode \(rawValue)"
             }
         }
@@ -120,9 +124,19 @@ func hexadecimal(_ number: UInt64) -> String {
 /// `IOSQE_…`, in bits.
 enum EntryFlags {
     static let async: UInt8 = 1 << 4
+    static let bufferSelect: UInt8 = 1 << 5
     static let skipSuccess: UInt8 = 1 << 6
-    static let known: UInt8 = async | skipSuccess
+    static let known: UInt8 = async | bufferSelect | skipSuccess
 }
 
-/// `IORING_CQE_F_MORE`: more completions of this submission will follow.
-let moreFollows: UInt32 = 1 << 1
+/// `IORING_CQE_F_…`
+enum CompletionFlags {
+    /// The upper 16 bits are the number of a provided buffer, which is the library's again.
+    static let buffer: UInt32 = 1 << 0
+    /// More completions of this submission will follow.
+    static let more: UInt32 = 1 << 1
+    /// The socket has more to read: `IORING_CQE_F_SOCK_NONEMPTY`.
+    static let moreToRead: UInt32 = 1 << 2
+    /// The kernel has let go of the memory of a zero-copy send.
+    static let notification: UInt32 = 1 << 3
+}

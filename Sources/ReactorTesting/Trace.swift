@@ -38,9 +38,14 @@ public struct TraceEvent: Sendable, Equatable, CustomStringConvertible {
         case .submitted(let opcode, let userData, let descriptor, let length):
             return "submitted \(opcode) \(hexadecimal(userData)) fd \(descriptor) length \(length)"
         case .completed(let opcode, let userData, let result, let flags, let overflowed):
-            let more = flags & moreFollows != 0 ? " more" : ""
-            let overflow = overflowed ? " overflowed" : ""
-            return "completed \(opcode) \(hexadecimal(userData)) \(SimulatedKernel.describe(result))\(more)\(overflow)"
+            // The result of a notification is a set of flags, and its highest bit no sign.
+            if flags & CompletionFlags.notification != 0 {
+                return "notified \(opcode) \(hexadecimal(userData))\(overflowed ? " overflowed" : "")"
+            }
+            let buffer = flags & CompletionFlags.buffer != 0 ? " buffer \(flags >> 16)" : ""
+            let more = flags & CompletionFlags.more != 0 ? " more" : ""
+            let rest = "\(buffer)\(more)\(overflowed ? " overflowed" : "")"
+            return "completed \(opcode) \(hexadecimal(userData)) \(SimulatedKernel.describe(result))\(rest)"
         case .call(let text): return text
         case .peer(let text): return "peer \(text)"
         case .fault(let text): return "fault: \(text)"
