@@ -199,7 +199,9 @@ import ReactorTesting
         }
     }
 
-    func sendmsg(_ userData: UInt64, _ socket: FileDescriptor, _ parts: [Buffer], flags: UInt32 = 0) {
+    func sendmsg(
+        _ userData: UInt64, _ socket: FileDescriptor, _ parts: [Buffer], flags: UInt32 = 0, zeroCopy: Bool = false
+    ) {
         // Freed after the submission: the kernel has copied the header and the vectors.
         let vectors = buffer(16 * parts.count)
         for (index, part) in parts.enumerated() {
@@ -214,6 +216,8 @@ import ReactorTesting
         unsafe queue(userData) {
             unsafe io_uring_prep_sendmsg(
                 $0, socket.rawValue, header.memory.baseAddress!.assumingMemoryBound(to: msghdr.self), flags)
+            // io_uring_prep_sendmsg_zc does nothing else.
+            if zeroCopy { unsafe $0.pointee.opcode = UInt8(IORING_OP_SENDMSG_ZC.rawValue) }
         }
         enter(reap: false)
         unsafe vectors.memory.initializeMemory(as: UInt8.self, repeating: 0xff)
