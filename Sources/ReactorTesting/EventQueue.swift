@@ -24,10 +24,9 @@ struct Event {
     var isLive: Bool {
         switch action {
         case .timer(let operation, let generation):
-            operation.stage != .posted && operation.stage != .finished && operation.timer?.generation == generation
+            operation.isPending && operation.timer?.generation == generation
         case .post(let operation, _), .notify(let operation): operation.stage != .posted
-        case .attempt(let operation), .connectTimeout(let operation):
-            operation.stage != .posted && operation.stage != .finished
+        case .attempt(let operation), .connectTimeout(let operation): operation.isPending
         case .script: true
         }
     }

@@ -93,6 +93,14 @@ final class Operation {
 
     var userData: UInt64 { submission.userData }
     var opcode: SimulatedKernel.Opcode { submission.opcode }
+    /// Whether it has no result yet.
+    var isPending: Bool {
+        switch stage {
+        case .running, .waiting, .woken: true
+        case .finished, .notifying, .posted: false
+        }
+    }
+
     var length: Int { segments.reduce(0) { $0 + $1.count } }
 
     /// Which ring of buffers it picks from: `IOSQE_BUFFER_SELECT`.

@@ -180,6 +180,32 @@ import UringReactor
         #expect(orders == [[1, 2], [2, 1]])
     }
 
+    @Test func whatWasCancelledDoesNotSendWhenItsReadinessIsLate() throws {
+        let kernel = SimulatedKernel(configuration: small(8))
+        let ring = try TestRing(kernel)
+        let (socket, peer) = try served(kernel, ring)
+        peer.pauseReading()
+        ring.send(1, socket, ring.buffer(16))
+        #expect(ring.outcome(1) == "16")
+        ring.sendZeroCopy(2, socket, ring.buffer("hello"))
+        ring.timeout(4, nanoseconds: 500_000)
+        ring.enter()
+        kernel.faults.lateReadiness = 1
+        kernel.faults.delay = 1_000_000...1_000_000
+        peer.resumeReading()
+        peer.pauseReading()
+        // The memory is still the kernel's when the readiness comes.
+        kernel.faults.lateNotification = 1
+        kernel.faults.delay = 2_000_000...2_000_000
+        ring.cancel(3, target: 2)
+        #expect(ring.outcome(3) == "0")
+        #expect(ring.outcome(2) == "\(TestRing.name(ECANCELED)) more")
+        #expect(ring.wait(for: 2).isNotification)
+        #expect(ring.outcome(4) == TestRing.name(ETIME))
+        #expect(ring.isQuiet())
+        #expect(peer.unread == 0)
+    }
+
     @Test func onlyWhoAsksHearsWhetherBytesWereCopied() throws {
         for copies in [true, false] {
             var configuration = SimulatedKernel.Configuration()
@@ -192,6 +218,10 @@ import UringReactor
             ring.sendZeroCopy(2, socket, ring.buffer("hello"))
             #expect(ring.zeroCopyOutcome(2) == "5, notified ")
             #expect(peer.received == "hellohello")
+            // What was not sent was not sent without a copy.
+            kernel.completeNext(.sendZeroCopy, with: .noMemory)
+            ring.sendZeroCopy(3, socket, ring.buffer("hello"), usage: true)
+            #expect(ring.zeroCopyOutcome(3) == "\(TestRing.name(ENOMEM)), notified copied")
         }
     }
 
