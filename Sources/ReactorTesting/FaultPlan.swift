@@ -11,7 +11,7 @@ public struct FaultPlan: Sendable, Equatable {
     public var partialSubmit = 0.0
     /// A send that could have sent all sends a part, `MSG_WAITALL` or not.
     public var shortSend = 0.0
-    /// A receive gets a part of what is there, `MSG_WAITALL` or not.
+    /// A receive gets a part of what is there, `MSG_WAITALL` or not; of a multishot receive, one of its completions.
     public var shortReceive = 0.0
     /// An operation is done, but its completion is posted later.
     public var lateCompletion = 0.0
@@ -23,7 +23,8 @@ public struct FaultPlan: Sendable, Equatable {
     public var connectionReset = 0.0
     /// An accept finds no descriptor left: `EMFILE`.
     public var acceptLimit = 0.0
-    /// A multishot operation ends, its last completion without `IORING_CQE_F_MORE`, although nothing failed.
+    /// A multishot operation ends, its last completion without `IORING_CQE_F_MORE`, although nothing failed. That
+    /// completion brings what the others bring: a descriptor, or bytes in a buffer.
     public var multishotEnd = 0.0
     /// A cancellation comes too late: `EALREADY`, and the operation completes on its own.
     public var lostCancel = 0.0

@@ -20,7 +20,8 @@ public struct InFlightOperation: Sendable, CustomStringConvertible {
     public let opcode: SimulatedKernel.Opcode
     /// The descriptor it was submitted for, which may since have been closed or stand for something else; -1 for none.
     public let descriptor: Int32
-    /// What must stay allocated, and as it is, until the last completion.
+    /// What must stay allocated, and as it is, until the last completion; of a zero-copy send, that is the notification.
+    /// Provided buffers are not among them before something was received: ``SimulatedKernel/providedBuffers(ofGroup:)``.
     public let buffers: [MemoryRange]
 
     public var description: String {

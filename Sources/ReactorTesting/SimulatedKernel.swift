@@ -19,8 +19,9 @@ public import UringReactor
 /// ```
 ///
 /// Used from one thread, apart from its `Waker`. What Linux would accept but no correct program does (a submission that
-/// was never filled, a ring closed over operations in flight) is a *violation*, and ends the program with a message
-/// unless ``onViolation`` says otherwise.
+/// was never filled, a ring closed over operations in flight, a buffer provided twice, the memory of a zero-copy send
+/// written to before its notification) is a *violation*, and ends the program with a message unless ``onViolation`` says
+/// otherwise.
 @safe public final class SimulatedKernel: Kernel {
     public let configuration: Configuration
     /// What goes wrong at random, from now on.
