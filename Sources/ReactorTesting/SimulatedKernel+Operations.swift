@@ -150,8 +150,8 @@ extension SimulatedKernel {
         }
     }
 
-    /// `MULTISHOT_MAX_RETRY` in io_uring/net.c: so often a multishot receive looks again, and then lets others go first
-    /// (trap 14).
+    /// `MULTISHOT_MAX_RETRY` in io_uring/net.c, Linux 6.8: so often a multishot receive looks again, and then lets others
+    /// go first (trap 14).
     private static let mostRounds = 32
 
     /// A multishot waits for the next result. The poll that Linux arms for it finds what is there already.
