@@ -42,4 +42,4 @@ docs: setup ## Makes the documentation, in .build/documentation; a link to nowhe
 	@Tools/docs .build/documentation
 
 clean: ## Removes what was built.
-	rm -rf .build .build-release .build-asan .build-tsan
+	rm -rf .build .build-release .build-asan .build-tsan .build-docs

@@ -133,7 +133,11 @@ extension SimulatedKernel {
         }
     }
 
-    public func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) {}
+    public func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) {
+        try call(.setOption, "no linger on fd \(socket.rawValue)") { () throws(Errno) in
+            try self.socket(socket).resetsWhenClosed = true
+        }
+    }
 
     public func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {
         try call(.shutdown, "fd \(socket.rawValue) \(direction)") { () throws(Errno) in

@@ -17,6 +17,8 @@ final class Socket: OpenFile, EndpointOwner {
     var localAddress: SocketAddress?
     var remoteAddress: SocketAddress?
     var options: [SocketOption: Int] = [:]
+    /// `SO_LINGER` with a time of 0.
+    var resetsWhenClosed = false
     /// shutdown(2) on a TCP socket that is not connected fails, and yet shuts its receiving half: inet_shutdown().
     private(set) var receiveShut = false
 
@@ -153,7 +155,8 @@ final class Socket: OpenFile, EndpointOwner {
         case .idle: break
         case .listening: stopListening()
         case .connecting(let operation): preconditionFailure("\(operation.submission) does not hold its socket")
-        case .connected(let endpoint): endpoint.release()
+        // unix(7) knows no linger.
+        case .connected(let endpoint): resetsWhenClosed && transport == .tcp ? endpoint.abort() : endpoint.release()
         }
     }
 

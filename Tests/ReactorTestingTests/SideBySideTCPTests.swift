@@ -153,6 +153,25 @@ import UringReactor
         }
     }
 
+    /// Without an answer to it the peer could not tell a broken-off connection from one that has ended.
+    @Test(arguments: [true, false]) func aCloseThatResets(afterShutdown: Bool) throws {
+        try compare { ring in
+            var log: [String] = []
+            let (near, far, listener) = try ring.connection()
+            ring.send(1, near, ring.buffer("never read"))
+            log.append("sent \(ring.outcome(1))")
+            if afterShutdown { try ring.kernel.shutdown(near, .both) }
+            try ring.kernel.resetWhenClosed(near)
+            ring.kernel.close(near)
+            ring.receive(2, far, ring.buffer(32))
+            log.append("received \(ring.outcome(2))")
+            ring.send(3, far, ring.buffer("x"))
+            log.append("send \(ring.outcome(3))")
+            for socket in [far, listener] { ring.kernel.close(socket) }
+            return log
+        }
+    }
+
     @Test func aResetMeetsWaitingOperations() throws {
         try compare { ring in
             var log: [String] = []

@@ -27,13 +27,13 @@ struct ConnectionSlot: SlabElement {
     var lastWrite: UInt64 = 0
     /// Bytes offered to the send in flight.
     var offered = 0
-    /// Bytes that the peer had not acknowledged when we last looked.
-    var unacknowledged = 0
     /// Why it ends, once that is known.
     var reason: CloseReason?
     var generation: UInt32 = 0
     var nextVacant: UInt32 = 0
     var descriptor: Int32 = -1
+    /// Bytes that the peer had not acknowledged when we last looked.
+    var unacknowledged: Int32 = 0
     /// Operations whose completions are still to come.
     var inFlight: UInt16 = 0
     /// Pieces at the front of the queue that are offered to the send in flight.

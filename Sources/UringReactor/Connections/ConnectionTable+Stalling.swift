@@ -20,8 +20,9 @@ extension ConnectionTable {
         schedule(index)
     }
 
-    private func unacknowledgedBytes(_ index: UInt32) -> Int {
-        (try? core.kernel.unacknowledgedBytes(of: FileDescriptor(rawValue: slots[index].descriptor))) ?? 0
+    private func unacknowledgedBytes(_ index: UInt32) -> Int32 {
+        let descriptor = FileDescriptor(rawValue: slots[index].descriptor)
+        return Int32(clamping: (try? core.kernel.unacknowledgedBytes(of: descriptor)) ?? 0)
     }
 
     /// There is room again, or the connection is gone: the next send will say so.

@@ -49,6 +49,8 @@ import SystemPackage
     private var mailboxIsClosed = false
     /// When to sweep again what has not ended by then.
     private var nextSweep: UInt64 = 0
+    /// When the notifications of zero-copy sends are no longer waited for.
+    private var zeroCopiesAbandonedAt: UInt64 = 0
     /// Completions of the kernel's that the last turn has handled.
     private var completedInTurn = 0
     /// The thread that may use the reactor; see ``assertOwner()``.
@@ -352,6 +354,7 @@ import SystemPackage
     private func beginDraining() {
         phase = .draining
         core.isDraining = true
+        zeroCopiesAbandonedAt = core.now &+ 1_000_000_000
         for server in servers.values { server.reactorStops() }
         connections.closeAll(.reactorStopped)
         registry.cancelTimers()
@@ -378,10 +381,11 @@ import SystemPackage
         }
     }
 
-    /// Nothing is in flight.
+    /// Nothing is in flight. The network may hold on to bytes of a connection that was closed before, for as long as its
+    /// peer takes; of those that are broken off now it lets go at once.
     private var hasDrained: Bool {
         registry.count == 0 && connections.count == 0 && !wakePollIsArmed && !sweepIsInFlight && !core.hasReady
-            && core.ring.queued == 0
+            && core.ring.queued == 0 && (connections.zeroCopies.count == 0 || core.now >= zeroCopiesAbandonedAt)
     }
 
     // MARK: - Threads and signals

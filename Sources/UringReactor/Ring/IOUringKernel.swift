@@ -170,11 +170,15 @@ public import SystemPackage
         unsafe entry.initialize(to: io_uring_sqe())
         unsafe prepare(entry)
         guard unsafe io_uring_submit_and_wait(ring, 1) == 1 else { return nil }
-        var completion: UnsafeMutablePointer<io_uring_cqe>?
-        let count = unsafe io_uring_peek_batch_cqe(ring, &completion, 1)
-        guard count == 1, let completion = unsafe completion else { return nil }
-        defer { unsafe io_uring_cq_advance(ring, 1) }
-        return unsafe completion.pointee.res
+        var next: UnsafeMutablePointer<io_uring_cqe>?
+        let count = unsafe io_uring_peek_batch_cqe(ring, &next, 1)
+        guard count == 1, let completion = unsafe next else { return nil }
+        let result = unsafe completion.pointee.res
+        // A zero-copy send that fails may be notified of as well.
+        let more: UInt32 = unsafe completion.pointee.flags & UInt32(IORING_CQE_F_MORE) != 0 ? 1 : 0
+        unsafe io_uring_cq_advance(ring, 1)
+        if more > 0, unsafe io_uring_wait_cqe(ring, &next) == 0 { unsafe io_uring_cq_advance(ring, 1) }
+        return result
     }
 
     private static func unavailable(_ errno: Errno) -> RingUnavailable {
