@@ -8,10 +8,11 @@ import SystemPackage
 /// gone, wherever that happens. Nobody tells the ring: as a rule the slice is gone when the handler returns, or when what
 /// it sent has been sent, and at the end of each turn those that are still out are looked at, oldest first.
 ///
-/// **Nobody can hold the ring.** A kept slice keeps its buffer from being filled. When less than an eighth of the buffers
-/// are left, what comes is copied out of the ring and its buffer goes back at once; what a handler keeps is then its own
-/// memory. And before that, when less than a quarter are left, the queues of peers that do not read are copied out
-/// (``isScarce``). So there is always a buffer to go on with, for everybody.
+/// **Nobody can hold the ring** of small buffers. A kept slice keeps its buffer from being filled. When less than an eighth
+/// of the buffers are left, what comes is copied out of the ring and its buffer goes back at once; what a handler keeps is
+/// then its own memory. And before that, when less than a quarter are left, the queues of peers that do not read are copied
+/// out (``isScarce``). So there is always a buffer to go on with, for everybody. Large buffers are not copied: where there is
+/// none, a receive has one of the pool.
 @safe final class ProvidedBuffers {
     /// The number by which receives name the ring.
     let group: UInt16
@@ -27,18 +28,21 @@ import SystemPackage
     private(set) var available: Int
     /// The fewest that ever were.
     private(set) var fewestAvailable: Int
-    /// Below this many, what comes is copied.
+    /// Below this many, what comes is copied; 0 for never.
     private let reserve: Int
 
     /// - Parameters:
     ///   - count: buffers, a power of two up to 16,384.
     ///   - firstNumber: the number of the first one, so that several rings can tell their buffers apart.
-    init(kernel: any Kernel, group: UInt16, count: Int, size: Int, firstNumber: UInt16) throws(Errno) {
+    ///   - copiesLast: whether the last eighth is kept going by copying.
+    init(
+        kernel: any Kernel, group: UInt16, count: Int, size: Int, firstNumber: UInt16, copiesLast: Bool
+    ) throws(Errno) {
         self.group = group
         self.size = size
         self.count = count
         self.firstNumber = firstNumber
-        reserve = max(1, count / 8)
+        reserve = copiesLast ? max(1, count / 8) : 0
         ring = try BufferRing(kernel: kernel, count: UInt16(count), group: group)
         let memory = try ProvidedMemory(bytes: count * size)
         unsafe buffers = .allocate(capacity: count)
@@ -157,11 +161,11 @@ import SystemPackage
     ///   - count: small buffers; of the large ones there are an eighth as many, for memory's sake.
     ///   - size: bytes of a small buffer; a large one has ``largeFactor`` times as many.
     init(kernel: any Kernel, count: Int, size: Int) throws(Errno) {
-        small = try ProvidedBuffers(kernel: kernel, group: 0, count: count, size: size, firstNumber: 0)
+        small = try ProvidedBuffers(kernel: kernel, group: 0, count: count, size: size, firstNumber: 0, copiesLast: true)
         do {
             large = try ProvidedBuffers(
                 kernel: kernel, group: 1, count: max(count / 8, 1), size: size * ReceiveRings.largeFactor,
-                firstNumber: ReceiveRings.firstLarge)
+                firstNumber: ReceiveRings.firstLarge, copiesLast: false)
         } catch {
             kernel.unregisterBufferRing(group: 0)
             throw error
