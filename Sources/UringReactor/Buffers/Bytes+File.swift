@@ -1,3 +1,4 @@
+import Glibc
 public import SystemPackage
 
 extension Bytes {
@@ -12,13 +13,16 @@ extension Bytes {
         do {
             let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
             defer { try? file.close() }
-            // A file of /proc says that its size is 0: so the size is where to begin, not where to end.
-            let size = try file.seek(offset: 0, from: .end)
-            _ = try file.seek(offset: 0, from: .start)
-            var builder = BytesBuilder(capacity: Int(clamping: Swift.min(size, Int64(clamping: limit))) + 1)
+            var status = stat()
+            guard unsafe fstat(file.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+            // A file of /proc says that its size is 0: so the size is where to begin, not where to end. One byte more finds
+            // the end.
+            let size = Swift.min(status.st_size, limit)
+            var builder = BytesBuilder(capacity: size > 0 ? Swift.min(size, .max - 1) + 1 : 4096)
             while true {
                 let before = builder.count
-                try unsafe builder.append(upTo: Swift.max(builder.capacity - builder.count, 4096)) { memory in
+                let room = builder.capacity - before
+                try unsafe builder.append(upTo: room > 0 ? room : before) { memory in
                     try unsafe file.read(into: memory)
                 }
                 if builder.count == before { break }
