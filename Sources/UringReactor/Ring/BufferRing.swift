@@ -24,12 +24,8 @@ import SystemPackage
         unsafe memset(pages, 0, bytes)
         unsafe memory = BufferRingMemory(
             entries: pages.bindMemory(to: io_uring_buf.self, capacity: Int(count)), count: count, group: group)
-        do {
-            try unsafe kernel.registerBufferRing(memory)
-        } catch {
-            unsafe free(pages)
-            throw error
-        }
+        // A refusal frees the pages as well: all is set, so `deinit` runs.
+        try unsafe kernel.registerBufferRing(memory)
     }
 
     deinit { unsafe free(memory.entries) }

@@ -7,7 +7,7 @@ import SystemPackage
 /// A ring in plain memory whose indices start anywhere, and that knows no-ops and cancels only; all else waits until it is
 /// cancelled. For the arithmetic of the ring, which the real kernel starts at zero.
 @safe final class MemoryKernel: Kernel {
-    let capabilities = Capabilities(multishotTimeout: false)
+    var capabilities = Capabilities(multishotTimeout: false)
     private let indices: UnsafeMutablePointer<UInt32>
     private var submissions: UnsafeMutablePointer<io_uring_sqe>
     private var completions: UnsafeMutablePointer<io_uring_cqe>
@@ -109,8 +109,16 @@ import SystemPackage
         self[.flags] = waiting.isEmpty ? 0 : UInt32(IORING_SQ_CQ_OVERFLOW)
     }
 
-    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { throw .notSupported }
-    func unregisterBufferRing(group: UInt16) {}
+    /// The rings of buffers it was handed; none, and a refusal, unless it `takesBufferRings`.
+    private(set) var bufferRings: [BufferRingMemory] = unsafe []
+    var takesBufferRings = false
+
+    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) {
+        guard takesBufferRings else { throw .notSupported }
+        unsafe bufferRings.append(ring)
+    }
+
+    func unregisterBufferRing(group: UInt16) { unsafe bufferRings.removeAll { unsafe $0.group == group } }
     func close() {}
     func makeWaker() throws(RingUnavailable) -> any Waker { NoWaker(descriptor: wakeDescriptor) }
     func now() -> UInt64 { 1 }
