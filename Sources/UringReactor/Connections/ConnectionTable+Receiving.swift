@@ -54,7 +54,8 @@ extension ConnectionTable {
         // else: once a receive is prepared, where it goes must not change.
         PooledBuffer.resetIfUnused(&slots[index].receiveBuffer)
         if let buffer = slots[index].receiveBuffer {
-            if buffer.room >= capacity / 4, buffer.capacity >= capacity { return buffer }
+            // Nor is a large one kept for what fits into a small one.
+            if buffer.room >= capacity / 4, buffer.capacity == capacity { return buffer }
             slots[index].receiveBuffer = nil
             core.buffers.checkIn(buffer)
         }
@@ -110,6 +111,8 @@ extension ConnectionTable {
         guard let number = completion.buffer, let rings = core.rings else { return receivedIntoOwnBuffer(index, count) }
         let ring = rings.ring(of: number)
         adapt(index, isFull: count == ring.size, isSmall: count <= ring.size / 8)
+        // A receive that is to go on with buffers of the other size, and whose cancel missed.
+        if (ring === rings.large) != (slots[index].bufferSize == .large) { cancelReceive(index) }
         // In a function of its own: when it returns, nobody but the handler can hold a slice of the buffer.
         handOver(index, ring, number, count)
         ring.finish(number)

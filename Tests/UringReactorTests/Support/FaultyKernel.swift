@@ -27,6 +27,11 @@ import SystemPackage
     private var memory: RingMemory?
     /// Called before each enter that reaches the kernel.
     var beforeEnter: (EnterRequest) -> Void = { _ in }
+    /// In place of the real kernel's answer, and how often it was asked.
+    var unacknowledged: Int?
+    private(set) var questions = 0
+    /// How many rings of buffers it takes before it refuses.
+    var bufferRingsTaken = Int.max
     /// Fails `makeWaker` with this.
     var wakerFailure: Errno?
 
@@ -82,7 +87,11 @@ import SystemPackage
         return try real.makeWaker()
     }
 
-    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) { unsafe try real.registerBufferRing(ring) }
+    func registerBufferRing(_ ring: BufferRingMemory) throws(Errno) {
+        guard bufferRingsTaken > 0 else { throw .noMemory }
+        bufferRingsTaken -= 1
+        unsafe try real.registerBufferRing(ring)
+    }
     func unregisterBufferRing(group: UInt16) { real.unregisterBufferRing(group: group) }
     func close() { real.close() }
     func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor { try real.socket(family) }
@@ -94,7 +103,8 @@ import SystemPackage
     func localAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.localAddress(of: socket) }
     func remoteAddress(of socket: FileDescriptor) throws(Errno) -> SocketAddress { try real.remoteAddress(of: socket) }
     func unacknowledgedBytes(of socket: FileDescriptor) throws(Errno) -> Int {
-        try real.unacknowledgedBytes(of: socket)
+        questions += 1
+        return if let unacknowledged { unacknowledged } else { try real.unacknowledgedBytes(of: socket) }
     }
     func resetWhenClosed(_ socket: FileDescriptor) throws(Errno) { try real.resetWhenClosed(socket) }
     func shutdown(_ socket: FileDescriptor, _ direction: ShutdownDirection) throws(Errno) {

@@ -11,12 +11,14 @@ struct ReactorRun {
         var all: [ReactorReport] = []
     }
 
-    init(_ configuration: ReactorConfiguration = ReactorConfiguration()) throws {
+    init(
+        _ configuration: ReactorConfiguration = ReactorConfiguration(), kernel: any Kernel = IOUringKernel()
+    ) throws {
         var configuration = configuration
         let reports = Reports()
         configuration.onReport = { reports.all.append($0) }
         self.reports = reports
-        reactor = try Reactor(configuration: configuration)
+        reactor = try Reactor(configuration: configuration, kernel: kernel)
     }
 
     /// What had no callback to go to.
