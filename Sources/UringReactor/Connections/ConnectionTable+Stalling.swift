@@ -57,12 +57,13 @@ extension ConnectionTable {
 
     private func forgetUnstalled() {
         stalledConnections.removeAll { index in
-            // Of a slot that had another connection then, the flag is not set.
+            // Of a slot that had another connection then, the flag is not set; or the other connection is in the list, too,
+            // and stays once.
             guard slots[index].flags.contains(.listedStalled) else { return true }
-            if slots[index].flags.contains(.stalled) { return false }
             slots[index].flags.remove(.listedStalled)
-            return true
+            return !slots[index].flags.contains(.stalled)
         }
+        for index in stalledConnections { slots[index].flags.insert(.listedStalled) }
     }
 
     /// Copies what waits for peers that do not read, so that it no longer keeps receive buffers from being used.

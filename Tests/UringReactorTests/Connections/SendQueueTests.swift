@@ -133,7 +133,8 @@ import Testing
             var first: Int?
             for (place, message) in model.messages.enumerated() {
                 defer { position += message.bytes.count - message.sent }
-                guard place + dropped.messages <= model.messages.count, message.sent == 0, position >= offered else { continue }
+                guard place + dropped.messages <= model.messages.count else { break }
+                guard message.sent == 0, position >= offered else { continue }
                 var after = model
                 let gone = after.messages[place..<(place + dropped.messages)]
                 guard gone.reduce(0, { $0 + $1.bytes.count }) == dropped.bytes else { continue }
