@@ -11,8 +11,8 @@ import SystemPackage
 /// **Nobody can hold the ring** of small buffers. A kept slice keeps its buffer from being filled. When less than an eighth
 /// of the buffers are left, what comes is copied out of the ring and its buffer goes back at once; what a handler keeps is
 /// then its own memory. And before that, when less than a quarter are left, the queues of peers that do not read are copied
-/// out (``isScarce``). So there is always a buffer to go on with, for everybody. Large buffers are not copied: where there is
-/// none, a receive has one of the pool.
+/// out (``isScarce``). So there is always a buffer to go on with, for everybody. Large buffers are not copied: where there
+/// is none, a receive has one of the pool.
 @safe final class ProvidedBuffers {
     /// The number by which receives name the ring.
     let group: UInt16

@@ -14,10 +14,11 @@ import Testing
         /// What the kernel counts for itself.
         var head: UInt16 = 0
 
-        init(count: Int, size: Int = 16, firstNumber: UInt16 = 0) throws {
+        init(count: Int, size: Int = 16, firstNumber: UInt16 = 0, copiesLast: Bool = true) throws {
             kernel = try MemoryKernel(startingAt: 0)
             kernel.takesBufferRings = true
-            ours = try ProvidedBuffers(kernel: kernel, group: 3, count: count, size: size, firstNumber: firstNumber)
+            ours = try ProvidedBuffers(
+                kernel: kernel, group: 3, count: count, size: size, firstNumber: firstNumber, copiesLast: copiesLast)
         }
 
         var inRing: Int { unsafe Int(kernel.bufferRings[0].tail.pointee &- head) }
@@ -169,7 +170,7 @@ import Testing
     @Test func aRefusalLeavesNothingBehind() throws {
         let kernel = try MemoryKernel(startingAt: 0)
         #expect(throws: Errno.notSupported) {
-            try ProvidedBuffers(kernel: kernel, group: 0, count: 8, size: 16, firstNumber: 0)
+            try ProvidedBuffers(kernel: kernel, group: 0, count: 8, size: 16, firstNumber: 0, copiesLast: true)
         }
         #expect(throws: Errno.notSupported) { try ReceiveRings(kernel: kernel, count: 8, size: 16) }
     }

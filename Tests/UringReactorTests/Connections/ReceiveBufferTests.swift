@@ -167,7 +167,8 @@ import Testing
                 peer.shutdownSending()
             }
             let statistics = try run.run { receipts.ended == 6 && server.connectionCount == 0 }
-            #expect(statistics.bytesCopied > 0)
+            // With many small buffers the callbacks move to large ones before, and those are not copied.
+            #expect(statistics.bytesCopied > 0 || statistics.receiveBufferAllocations > 0)
             #expect(statistics.receiveBuffersInUse <= buffers - max(1, buffers / 8))
             // One is with the handler while it is copied.
             #expect(most <= buffers - max(1, buffers / 8) + 1)
