@@ -78,6 +78,8 @@ struct ConnectionSlot: SlabElement {
         static let noZeroCopy = Flags(rawValue: 16_384)
         /// A socket whose multishot receives are not to be trusted.
         static let noMultishot = Flags(rawValue: 32_768)
+        /// A close was asked for, and all that was queued has been sent.
+        static let flushed = Flags(rawValue: 65_536)
     }
 }
 

@@ -40,6 +40,7 @@ extension ConnectionTable {
 
     /// All that was queued before a close has been sent.
     func finishSending(_ index: UInt32) {
+        slots[index].flags.insert(.flushed)
         if slots[index].flags.contains(.peerEnded) {
             end(index, .closed, by: .sendingEnded)
         } else {

@@ -69,7 +69,8 @@ extension ConnectionTable {
     /// Before the descriptor of a connection that was broken off is closed: what the network still has of it is thrown
     /// away, or it would hold the bytes until it gives the peer up, minutes later.
     func dropUnsentZeroCopies(_ index: UInt32) {
-        guard slots[index].zeroCopies > 0 else { return }
+        // Not of one that was closed politely, whatever for: the peer is to have it.
+        guard slots[index].zeroCopies > 0, !slots[index].flags.contains(.flushed) else { return }
         switch slots[index].reason {
         case .closed, .bothEnded, nil: break
         default: try? core.kernel.resetWhenClosed(FileDescriptor(rawValue: slots[index].descriptor))
