@@ -58,6 +58,7 @@ let package = Package(
             name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "CLiburing"],
             swiftSettings: strict),
         .testTarget(
-            name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor", "CTestSupport"], swiftSettings: strict),
+            name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor", "CTestSupport"],
+            swiftSettings: strict),
     ]
 )

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 int deny_system_call(long number, int error) {
     struct sock_filter program[] = {
@@ -30,4 +32,18 @@ int open_descriptors(void) {
     while (readdir(directory) != NULL) count += 1;
     closedir(directory);
     return count - 3; // "." and "..", and the directory's own.
+}
+
+int start_process(const char *const *arguments, int output) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    pid_t process = -1;
+    int status = posix_spawn(&process, arguments[0], &actions, NULL, (char *const *)arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (status == 0) return process;
+    errno = status;
+    return -1;
 }

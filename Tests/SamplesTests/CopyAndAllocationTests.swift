@@ -76,7 +76,7 @@ extension Acceptance {
             let counted = size.subscribers * size.messages
             measured("\(size.testDescription): \(copies) bytes copied in \(counted) deliveries, \(before.copied) before")
             #expect(copies == 0)
-            // The first long ones come in small buffers, more of them than may be held: until the connection gets large ones.
+            // The first long ones come in small buffers, more than may be held, until the connection gets large ones.
             if size.length < 1 << 20 { #expect(before.copied == 0) }
             guard Self.isOptimized, allocation_counter_works() else { return }
             measured("\(size.testDescription): \(allocations) allocations in \(counted) deliveries")

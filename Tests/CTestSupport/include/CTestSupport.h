@@ -25,4 +25,8 @@ long system_call_io_uring_setup(void);
 /// The descriptors of this process that are open.
 int open_descriptors(void);
 
+/// Starts a program: its path, its arguments, and NULL. It writes to `output`, and inherits no other descriptor of this
+/// process, for what we close must be closed. Its id, or -1 and errno.
+int start_process(const char *const *arguments, int output);
+
 #endif
