@@ -24,10 +24,12 @@ test-debug:
 
 # What counts allocations means something only in optimised code.
 test-release:
-	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-release --filter 'Allocation|Scenario'
+	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path .build-release --filter 'Allocation|Scenario|IdleMemory'
 
 # Without XCTest, which runs none of our tests and leaks. Leaks are looked for where memory is handled by hand; the scripted
 # peers of the other tests hold each other by their closures.
+# The acceptance tests at a tenth of their size: it is enough for each rule, and sanitizers are slow.
+sanitize: export UR_TEST_SCALE = 0.1
 sanitize: setup ## Runs the tests under AddressSanitizer and ThreadSanitizer.
 	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --filter UringReactorTests
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \

@@ -27,6 +27,7 @@ extension Acceptance {
             crowd.removeFirst(60)
             for client in crowd { try client.expect("OK\r\n") }
             let elapsed = start.duration(to: .now)
+            for client in crowd + [publisher, subscriber] { client.close() }
             let output = try server.stop()
             #expect(output.contains("accepting again") && !output.contains("no descriptor left"))
             // It was tried again after 10 ms, then 20, 40, …, at last every 500.
@@ -45,10 +46,9 @@ extension Acceptance {
             let extra = try PlainClient(to: server.address)
             try extra.expect("ERROR too many connections\r\n")
             try extra.expectEnd()
-            extra.close()
+            for client in clients + [extra] { client.close() }
             let output = try server.stop()
             #expect(output.contains("1 connections refused"))
-            withExtendedLifetime(clients) {}
         }
     }
 }
