@@ -43,8 +43,9 @@ import SystemPackage
         self.count = count
         self.firstNumber = firstNumber
         reserve = copiesLast ? max(1, count / 8) : 0
-        ring = try BufferRing(kernel: kernel, count: UInt16(count), group: group)
+        // First, so that no ring is registered that nobody would take back.
         let memory = try ProvidedMemory(bytes: count * size)
+        ring = try BufferRing(kernel: kernel, count: UInt16(count), group: group)
         unsafe buffers = .allocate(capacity: count)
         for place in 0..<count {
             let buffer = unsafe ProvidedBuffer(start: memory.start + place * size, memory: memory)

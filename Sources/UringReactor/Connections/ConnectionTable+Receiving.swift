@@ -12,9 +12,13 @@ extension ConnectionTable {
             state.delivers && !flags.contains(.paused) && holdsNothing || state.discards,
             !core.isDraining
         else { return }
+        let form = receiveForm(index)
+        if form != .pooled, unsafe slot.pointee.bufferSize == .small, !starved.isEmpty, !isFeeding {
+            // Behind those that wait already: whoever has just had a buffer would get the next one, too.
+            return starve(index)
+        }
         unsafe slot.pointee.flags.insert(.receiving)
         unsafe slot.pointee.inFlight += 1
-        let form = receiveForm(index)
         unsafe slot.pointee.receiveForm = form
         let descriptor = unsafe slot.pointee.descriptor
         let token = token(.receive, index)
@@ -92,7 +96,9 @@ extension ConnectionTable {
             slots[index].flags.insert(.peerEnded)
             peerEnded(index)
         case Errno.interrupted.rawValue: core.statistics.retries &+= 1
-        case Errno.noBufferSpace.rawValue where slots[index].receiveForm != .pooled: starve(index)
+        case Errno.noBufferSpace.rawValue where slots[index].receiveForm != .pooled:
+            core.statistics.receivesWithoutBuffer &+= 1
+            starve(index)
         // We asked for it: the connection pauses, or goes on with buffers of another size.
         case Errno.canceled.rawValue: break
         case Errno.invalidArgument.rawValue where slots[index].receiveForm == .multishot:
@@ -234,7 +240,6 @@ extension ConnectionTable {
     /// The kernel found no buffer for what has come. The connection waits its turn for one; it asks again when there is one,
     /// not before: what has come would complete it again and again.
     private func starve(_ index: UInt32) {
-        core.statistics.receivesWithoutBuffer &+= 1
         if slots[index].bufferSize == .large {
             slots[index].flags.insert(.usesOwnBuffer)
         } else {
@@ -246,6 +251,8 @@ extension ConnectionTable {
     /// Receives again for those that wait for a buffer, who waited longest first, and as many as there are buffers.
     func feedStarved() {
         guard !starved.isEmpty, let rings = core.rings else { return }
+        isFeeding = true
+        defer { isFeeding = false }
         for _ in 0..<min(starved.count, rings.small.available) {
             let index = starved.removeFirst()
             // Another connection may have the slot by now.

@@ -190,13 +190,18 @@ extension ConnectionTable {
         // The peer is gone, but what it said last may still be there to be read.
         guard reason == .brokenPipe || reason == .reset, slots[index].state == .open else { return end(index, reason) }
         let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } == true
-        guard !slots[index].flags.isDisjoint(with: [.receiving, .starved]) || readsOnDemand else {
+        guard !slots[index].flags.isDisjoint(with: [.receiving, .starved, .paused]) || readsOnDemand else {
             return end(index, reason)
         }
         slots[index].reason = reason
         slots[index].state.move(.sendingEnded)
         slots[index].writeDeadline = 0
         failQueue(index, error)
+        if slots[index].flags.contains(.backlogged) {
+            // Nothing waits any more. Who has paused until then would otherwise never go on, and never hear of the end.
+            slots[index].flags.remove(.backlogged)
+            deliver(.drained, to: index)
+        }
         // The callbacks had their chance to ask for it. Where nobody does, nobody would ever hear of the end.
         if readsOnDemand, slots[index].driver?.use({ $0.isWaiting }) != true { end(index, reason) }
     }

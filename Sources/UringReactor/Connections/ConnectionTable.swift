@@ -19,6 +19,8 @@ final class ConnectionTable {
     var freeLargeVectors: [VectorBlock] = []
     /// Those that wait for a receive buffer, who waited longest first.
     var starved = Deque<UInt32>()
+    /// The receives that start now are those of connections that have waited.
+    var isFeeding = false
     /// Those whose peers take no more, and some that did not for a while.
     var stalledConnections: [UInt32] = []
     /// Bytes that the network reads where they are.
@@ -241,8 +243,9 @@ final class ConnectionTable {
         flush(atMost: most)
     }
 
-    /// Whether there is something left of this turn.
-    var hasWork: Bool { !dirty.isEmpty }
+    /// Whether there is something left of this turn. Who waits for a buffer must not be left waiting for one that was handed
+    /// to somebody who receives nothing.
+    var hasWork: Bool { !dirty.isEmpty || !starved.isEmpty && (core.rings?.small.available ?? 0) > 0 }
 
     // MARK: - The handler
 

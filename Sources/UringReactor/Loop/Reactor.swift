@@ -67,6 +67,7 @@ import SystemPackage
     public init(
         configuration: ReactorConfiguration = ReactorConfiguration(), kernel: any Kernel = IOUringKernel()
     ) throws(RingUnavailable) {
+        precondition(configuration.workPerTurn > 0, "\(configuration.workPerTurn) completions a turn")
         let request = RingRequest(
             submissionEntries: configuration.submissionEntries, completionEntries: configuration.completionEntries)
         let ring = try Ring(kernel: kernel, request: request)
@@ -270,8 +271,7 @@ import SystemPackage
     }
 
     private var isIdle: Bool {
-        registry.count == 0 && connections.count == 0 && connections.zeroCopies.count == 0 && !core.hasReady
-            && !mailbox.hasWork
+        registry.count == 0 && connections.count == 0 && !core.hasReady && !mailbox.hasWork
     }
 
     private func fail(_ error: ReactorError) -> ReactorError {

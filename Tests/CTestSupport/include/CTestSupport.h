@@ -26,7 +26,8 @@ long system_call_io_uring_setup(void);
 int open_descriptors(void);
 
 /// Starts a program: its path, its arguments, and NULL. It writes to `output`, and inherits no other descriptor of this
-/// process, for what we close must be closed. Its id, or -1 and errno.
+/// process, for what we close must be closed. Killed if the calling thread ends before, so that tests that are interrupted
+/// leave nothing running. Its id, or -1 and errno; status 127 if it cannot be executed.
 int start_process(const char *const *arguments, int output);
 
 #endif

@@ -130,6 +130,35 @@ import Testing
         }
     }
 
+    // With one buffer and receives that are started by need: when who was fed has nothing to receive, the next must not wait
+    // for it.
+    @Test func whoWaitsIsNotForgottenBehindWhoHasNothing() throws {
+        let (run, _) = try makeRun(Way(buffers: 1))
+        let (first, second) = (Box<RawPeer>(), Box<RawPeer>())
+        var (received, connections) = (0, 0)
+        let server = try Server(on: .loopback(), reactor: run.reactor) { connection in
+            connections += 1
+            func next() {
+                connection.receive { result in
+                    guard try result.get() != nil else { return connection.close() }
+                    received += 1
+                    // Both have had their first bytes; one of them goes on, the other is silent.
+                    if received == 2 { second.value?.send("again") }
+                    if received == 3 { run.reactor.stop() }
+                    next()
+                }
+            }
+            next()
+        }
+        first.value = try RawPeer(to: server.address)
+        second.value = try RawPeer(to: server.address)
+        first.value?.send("first")
+        second.value?.send("second")
+        let statistics = try run.run()
+        #expect(connections == 2 && received == 3)
+        #expect(statistics.receivesWithoutBuffer > 0)
+    }
+
     // What one handler keeps, it keeps for good, and as it was; with it all go on.
     @Test(arguments: [1, 2, 4, 8, 64], Style.allCases) func whoKeepsAllItGetsStopsNobody(buffers: Int, style: Style) throws {
         var kept: [Int: [Bytes]] = [:]
