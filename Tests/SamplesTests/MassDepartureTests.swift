@@ -145,7 +145,8 @@ private final class MassDeparture {
                 client.close()
                 leavers.removeLast()
             }
-            guard departures.messages > 0, leavers.isEmpty, departures.count == count, reactor.statistics.connections == connectionsBefore,
+            guard departures.messages > 0, leavers.isEmpty, departures.count == count,
+                reactor.statistics.connections == connectionsBefore,
                 open_descriptors() == descriptorsBefore
             else { return false }
             try #require(service.broker.statistics.subscribers == 1)
