@@ -80,6 +80,7 @@ public struct Session<P: Peer> {
         while let event = nextEvent(from: &rest) {
             transition(on: event, peer: peer)
         }
+        lines.recycle()
         broker.statistics.segmentsHeld += lines.segmentsHeld - held
     }
 

@@ -80,8 +80,7 @@ extension Acceptance {
             if size.length < 1 << 20 { #expect(before.copied == 0) }
             guard Self.isOptimized, allocation_counter_works() else { return }
             measured("\(size.testDescription): \(allocations) allocations in \(counted) deliveries")
-            // One in many pieces is put together in a list that grows: a few for each message, not for each delivery.
-            #expect(allocations <= (size.length < 1 << 20 ? 0 : 8 * size.messages))
+            #expect(allocations == 0)
         }
     }
 }

@@ -7,6 +7,12 @@ struct LinePieces {
     private(set) var first: Bytes?
     private(set) var others: [Bytes] = []
 
+    /// Uses the capacity of `memory`, an empty array, for the pieces to come, if there is none to use yet.
+    mutating func reuse(_ memory: consuming [Bytes]) {
+        assert(memory.isEmpty)
+        if others.isEmpty { others = memory }
+    }
+
     var isEmpty: Bool { first == nil }
 
     /// The number of pieces.

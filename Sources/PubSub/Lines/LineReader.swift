@@ -75,6 +75,9 @@ public struct LineReader {
         rest = Bytes()
     }
 
+    /// Says that the lines taken have been passed on; see ``UnfinishedLine/recycle()``.
+    mutating func recycle() { unfinished.recycle() }
+
     /// Hands over the beginning of the current line.
     mutating func takeUnfinished() -> LinePieces { unfinished.take() }
 }

@@ -22,6 +22,8 @@ struct UnfinishedLine {
     static let chunk = 64 * 1024
     /// A gathering buffer larger than this is given back when its line is done: thousands of sessions may be idle.
     private static let keptCapacity = 4096
+    /// Likewise an array of more pieces.
+    private static let keptPieces = 128
 
     /// The bytes of the line so far.
     private(set) var count = 0
@@ -33,6 +35,8 @@ struct UnfinishedLine {
     private(set) var bytesCopied = 0
 
     private var pieces = LinePieces()
+    /// The pieces taken last, whose memory is used again once nobody else has it (``recycle()``).
+    private var taken: [Bytes] = []
     private var gathered: [UInt8] = []
 
     var isEmpty: Bool { count == 0 }
@@ -67,8 +71,19 @@ struct UnfinishedLine {
     mutating func take() -> LinePieces {
         seal()
         let taken = pieces
+        self.taken = pieces.others
         clear()
         return taken
+    }
+
+    /// Says that what was taken has been passed on: the array of its pieces is emptied, and serves for the next line.
+    ///
+    /// Without this every long line would allocate an array, and let it grow.
+    mutating func recycle() {
+        guard !taken.isEmpty else { return }
+        taken.removeAll(keepingCapacity: taken.capacity <= UnfinishedLine.keptPieces)
+        pieces.reuse(taken)
+        taken = []
     }
 
     /// Whether `line` begins with it, which is found out without joining pieces.

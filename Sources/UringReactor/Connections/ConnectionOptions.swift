@@ -41,8 +41,9 @@ public enum SlowConsumerPolicy: Sendable, Hashable {
     case disconnect(farewell: Bytes?)
     /// The message is not queued (``SendOutcome/dropped``); what waits stays.
     case dropNewest
-    /// The oldest messages make room; behind one that has been sent in part, one more may wait than fits. Those of a peer that
-    /// has fallen far behind may have been put together in memory; they are then dropped together, at most 64 KiB at once.
+    /// The oldest messages make room; behind one that has been sent in part, one more may wait than fits. Those of a peer
+    /// that has fallen far behind may have been put together in memory; they are then dropped together, at most 64 KiB at
+    /// once.
     case dropOldest
 }
 

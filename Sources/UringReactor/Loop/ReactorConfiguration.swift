@@ -24,8 +24,8 @@ public struct ReactorConfiguration {
     /// 0: each receive has a buffer of its own, also while it waits.
     public var receiveBufferCount = 512
     /// The most completions that are handled, and the most connections that start a send, before the kernel is entered
-    /// again, at least 1: what comes in great numbers, such as the ends of ten thousand connections, must not keep the others
-    /// waiting.
+    /// again, at least 1: what comes in great numbers, such as the ends of ten thousand connections, must not keep the
+    /// others waiting.
     public var workPerTurn = 1024
     /// Whether ``Reactor/run(_:)`` sets SIGPIPE to be ignored, if its action is the default one. The library's own sends
     /// never raise it (`MSG_NOSIGNAL`); a write to a closed pipe would.
