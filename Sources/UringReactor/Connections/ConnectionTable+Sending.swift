@@ -133,7 +133,6 @@ extension ConnectionTable {
 
     @inline(__always)
     func sendCompleted(_ index: UInt32, _ result: Int32) {
-        slots[index].flags.remove(.sending)
         slots[index].inFlight -= 1
         if slots[index].attachment != nil, let vector = slots[index].attachment as? VectorBlock {
             slots[index].attachment = nil
@@ -151,9 +150,12 @@ extension ConnectionTable {
             sendFailed(index, Errno(rawValue: -result))
         }
         slots[index].offeredPieces = 0
-        guard slots[index].state != .closing else { return joinIfAlone(index) }
         // First, so that what the handler adds goes out with the rest.
-        tellDrained(index)
+        if slots[index].state != .closing { tellDrained(index) }
+        // Not before: what callbacks and the handler add must not start a send of its own, and what they drop must be none
+        // of what was sent.
+        slots[index].flags.remove(.sending)
+        guard slots[index].state != .closing else { return joinIfAlone(index) }
         sendOn(index, isFull: isFull)
     }
 
@@ -180,6 +182,7 @@ extension ConnectionTable {
         // No more than there are now: what a callback adds, if only an empty piece, is for a later turn.
         for _ in 0..<slots[index].queue.count {
             guard let piece = slots[index].queue.popSent() else { return }
+            if slots[index].offeredPieces > 0 { slots[index].offeredPieces -= 1 }
             if let callback = piece.callback { call(index, callback, .success(piece.bytes.count)) }
         }
     }
