@@ -253,12 +253,14 @@ extension ConnectionTable {
         guard !starved.isEmpty, let rings = core.rings else { return }
         isFeeding = true
         defer { isFeeding = false }
-        for _ in 0..<min(starved.count, rings.small.available) {
-            let index = starved.removeFirst()
+        var fed = 0
+        while fed < rings.small.available, let index = starved.popFirst() {
             // Another connection may have the slot by now.
             guard slots[index].flags.contains(.starved) else { continue }
             slots[index].flags.remove(.starved)
             receive(index)
+            // One that pauses or ends takes no buffer, and nothing will come of it: the next one's turn.
+            if slots[index].flags.contains(.receiving) { fed += 1 }
         }
     }
 
