@@ -244,6 +244,8 @@ final class Endpoint {
     /// RST: tcp_reset(). What was received stays readable; what was not sent is gone.
     func receiveReset() {
         guard !isDead else { return }
+        // The end was behind the bytes that had not arrived: nobody will see it.
+        if incoming.count > receiveCapacity { end = .none }
         pendingError = end == .seen && !sendShut ? EPIPE : ECONNRESET
         incoming.truncate(to: receiveCapacity)
         die()

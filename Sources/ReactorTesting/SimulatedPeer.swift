@@ -23,6 +23,9 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     public let localAddress: SocketAddress
     /// Whether the library has ended its side: everything it sent has been received.
     public private(set) var sawEnd = false
+    /// Why something that it sent cannot arrive any more. Whoever has heard of a failure when sending may then see an end
+    /// when receiving, although bytes were lost: tcp(7) reports an error once.
+    public private(set) var sendFailure: Errno?
     /// Called with the bytes that arrived, for a script that answers. They are in ``received`` as well.
     public var onReceive: ((SimulatedPeer, Bytes) -> Void)?
     /// Called when the library has ended its side, or the connection has failed.
@@ -176,8 +179,9 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
                 endpoint.send(outgoing.prefix(length))
                 outgoing.removeFirst(length)
             case .full: return
-            case .failure:
+            case .failure(let errno):
                 // Nobody will read it. Whether that is an error shows when the script reads.
+                sendFailure = Errno(rawValue: errno)
                 outgoing = []
             }
         }
