@@ -55,7 +55,7 @@ let package = Package(
             name: "UringReactorTests", dependencies: ["UringReactor", "CLiburing", "CTestSupport"], swiftSettings: strict),
         .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
         .testTarget(
-            name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "CLiburing"],
+            name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "PubSub", "CLiburing"],
             swiftSettings: strict),
         .testTarget(
             name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor", "CTestSupport"],

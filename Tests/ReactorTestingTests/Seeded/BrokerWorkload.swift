@@ -1,0 +1,236 @@
+import PubSub
+import ReactorTesting
+import UringReactor
+
+/// A broker whose publishers and subscribers are scripts that speak its protocol.
+final class BrokerWorkload {
+    struct Handler: ConnectionHandler {
+        var session: Session<PeerOfBroker>
+
+        mutating func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
+            let peer = PeerOfBroker(connection: connection)
+            switch event {
+            case .opened: break
+            case .drained: session.drained(peer: peer)
+            case .received(let bytes): session.receive(bytes, from: peer)
+            case .ended:
+                session.ended(.endOfStream, peer: peer)
+                return .close
+            case .timedOut: return .continue
+            case .closed(let reason): session.ended(.failed("\(reason)"), peer: peer)
+            }
+            return .continue
+        }
+    }
+
+    struct PeerOfBroker: Peer {
+        let connection: Connection
+        func send(_ bytes: Bytes) -> SendOutcome { connection.send(bytes) }
+        func send(_ pieces: [Bytes]) -> SendOutcome { connection.send(pieces) }
+        func pauseReading() { connection.pauseReading() }
+        func resumeReading() { connection.resumeReading() }
+        func close() { connection.close() }
+    }
+
+    private unowned let workload: Workload
+    let server: Server
+    private let mayDrop: Bool
+    private var publishers: [Publisher] = []
+    private var subscribers: [Subscriber] = []
+
+    init(_ workload: Workload) throws {
+        self.workload = workload
+        var configuration = ServerConfiguration()
+        configuration.connection = Workload.connectionOptions(&workload.random)
+        // Somebody who waits for a slow subscriber is no idler.
+        configuration.connection.idleTimeout = nil
+        mayDrop =
+            switch configuration.connection.slowConsumer {
+            case .disconnect: false
+            default: true
+            }
+        var limits = PubSubLimits(message: 30_000)
+        limits.heldSegments = workload.number(0...4)
+        let pauses = workload.chance(0.5)
+        let broker = Broker<PeerOfBroker>(
+            configuration: BrokerConfiguration(limits: limits, onPublisherExit: .keep, pausesPublishers: pauses))
+        server = try Server(on: .loopback(port: 7_002), configuration: configuration, reactor: workload.reactor) { _ in
+            Handler(session: Session(on: broker))
+        }
+        for _ in 0..<workload.number(1...4) { later { self.join { Subscriber(self, $0) }.map { self.subscribers.append($0) } } }
+        for _ in 0..<workload.number(1...3) {
+            later { self.join { Publisher(self, self.publishers.count, $0) }.map { self.publishers.append($0) } }
+        }
+    }
+
+    func later(_ body: @escaping () -> Void) {
+        workload.kernel.schedule(after: .microseconds(workload.delay()), body)
+    }
+
+    private func join<Member>(_ make: (SimulatedPeer) -> Member) -> Member? {
+        guard !workload.isFinishing, let peer = try? workload.kernel.connect(to: .loopback(port: 7_002)) else { return nil }
+        return make(peer)
+    }
+
+    /// Everybody reads what there is, and publishers finish.
+    func finish() {
+        for subscriber in subscribers { subscriber.keepUp() }
+        for publisher in publishers { publisher.finish() }
+    }
+
+    func leave() {
+        for subscriber in subscribers { subscriber.vanish() }
+    }
+
+    /// Whoever could hear everything has.
+    func check() {
+        for subscriber in subscribers where subscriber.isFaithful {
+            for publisher in publishers where publisher.isDone {
+                guard let since = publisher.firstSince(subscriber.joined) else { continue }
+                subscriber.check(publisher.number, first: since, last: publisher.said - 1, mayDrop: mayDrop)
+            }
+        }
+    }
+
+    static func line(_ publisher: Int, _ message: Int, _ length: Int) -> [UInt8] {
+        var line = Array("\(publisher) \(message) \(length) ".utf8)
+        for place in 0..<length { line.append(33 + Stream.byte(publisher, message, place) % 90) }
+        return line + [10]
+    }
+
+    /// Sends numbered messages.
+    final class Publisher {
+        let number: Int
+        private(set) var said = 0
+        private let peer: SimulatedPeer
+        private unowned let broker: BrokerWorkload
+        private var budget: Int
+        private var isBroken = false
+        /// When each message was sent.
+        private var times: [UInt64] = []
+
+        init(_ broker: BrokerWorkload, _ number: Int, _ peer: SimulatedPeer) {
+            (self.broker, self.number, self.peer) = (broker, number, peer)
+            budget = broker.workload.number(0...25)
+            peer.send("PUBLISH c\r\n")
+            broker.later { [unowned self] in step() }
+        }
+
+        /// It has sent everything, and the server has heard its end.
+        var isDone: Bool { !isBroken && peer.sawEnd && peer.state == .open }
+
+        func firstSince(_ time: UInt64) -> Int? { times.firstIndex { $0 > time } }
+
+        private func step() {
+            guard peer.state == .open || peer.state == .connecting, !broker.workload.isFinishing else { return }
+            guard budget > 0 else {
+                guard broker.workload.chance(0.5) else { return }
+                return finish()
+            }
+            if broker.workload.chance(0.01) {
+                isBroken = true
+                return broker.workload.chance(0.5) ? peer.reset() : peer.close()
+            }
+            budget -= 1
+            let most = broker.workload.chance(0.1) ? 12_000 : 150
+            let line = BrokerWorkload.line(number, said, broker.workload.number(0...most))
+            said += 1
+            times.append(broker.workload.kernel.now())
+            let cut = broker.workload.number(0...line.count)
+            peer.send(Bytes(Array(line[..<cut])))
+            if cut < line.count { peer.send(Bytes(Array(line[cut...]))) }
+            broker.later { [unowned self] in step() }
+        }
+
+        func finish() {
+            guard !isBroken, !hasFinished, peer.state == .open || peer.state == .connecting else { return }
+            hasFinished = true
+            peer.shutdown()
+        }
+        private var hasFinished = false
+    }
+
+    /// Hears messages, whole and in order.
+    final class Subscriber {
+        private let peer: SimulatedPeer
+        private unowned let broker: BrokerWorkload
+        private var rest: [UInt8] = []
+        /// When it was told OK.
+        private(set) var joined: UInt64 = .max
+        private var heard: [Int: [Int]] = [:]
+        private var isGone = false
+
+        init(_ broker: BrokerWorkload, _ peer: SimulatedPeer) {
+            (self.broker, self.peer) = (broker, peer)
+            peer.onReceive = { [unowned self] peer, bytes in
+                _ = peer.takeReceived()
+                hear(bytes)
+            }
+            peer.send("SUBSCRIBE c\n")
+            broker.later { [unowned self] in step() }
+        }
+
+        /// It was there all the time since it joined.
+        var isFaithful: Bool { !isGone && joined < .max && peer.state == .open && !peer.sawEnd }
+
+        private func step() {
+            guard peer.state == .open || peer.state == .connecting, !broker.workload.isFinishing else { return }
+            switch broker.workload.number(0...30) {
+            case 0: leave { $0.send("BYE\r\n") }
+            case 1: leave { $0.close() }
+            case 2: leave { $0.reset() }
+            case 3...6: peer.pauseReading()
+            case 7...14: peer.resumeReading()
+            case 15: return // It lets everybody wait, until the end.
+            default: peer.read(upTo: broker.workload.number(1...5_000))
+            }
+            broker.later { [unowned self] in step() }
+        }
+
+        private func leave(_ how: (SimulatedPeer) -> Void) {
+            isGone = true
+            how(peer)
+        }
+
+        func vanish() { leave { $0.close() } }
+        func keepUp() { peer.resumeReading() }
+
+        private func hear(_ bytes: Bytes) {
+            rest += bytes
+            while let end = rest.firstIndex(of: 10) {
+                let line = Array(rest[...end])
+                rest.removeSubrange(...end)
+                if joined == .max {
+                    joined = broker.workload.kernel.now()
+                    if line == Array("OK\r\n".utf8) { continue }
+                    // A policy that drops messages drops answers, too.
+                    guard broker.mayDrop else { return broker.workload.fail("a subscriber was told \(line)") }
+                    take(line)
+                } else {
+                    take(line)
+                }
+            }
+        }
+
+        private func take(_ line: [UInt8]) {
+            let words = line.split(separator: 32, maxSplits: 3).prefix(3).compactMap { Int(String(decoding: $0, as: UTF8.self)) }
+            guard words.count == 3, line == BrokerWorkload.line(words[0], words[1], words[2]) else {
+                return broker.workload.fail("a subscriber heard a damaged line \(line.prefix(60))")
+            }
+            if let last = heard[words[0]]?.last {
+                let isNext = broker.mayDrop ? words[1] > last : words[1] == last + 1
+                if !isNext { broker.workload.fail("message \(words[1]) of publisher \(words[0]) after \(last)") }
+            }
+            heard[words[0], default: []].append(words[1])
+        }
+
+        func check(_ publisher: Int, first: Int, last: Int, mayDrop: Bool) {
+            if mayDrop { return }
+            let heard = heard[publisher] ?? []
+            guard let begin = heard.first, begin <= first, heard.last == last else {
+                return broker.workload.fail(
+                    "a subscriber heard \(heard.first ?? -1)…\(heard.last ?? -1) of publisher \(publisher), not \(first)…\(last)")
+            }
+        }
+    }
+}
