@@ -73,7 +73,9 @@ extension ConnectionTable {
     }
 
     /// Sends what is queued, all of it in one operation if it has no more pieces than a vector takes.
-    private func startSend(_ index: UInt32) {
+    ///
+    /// - Parameter waitsForRoom: in the kernel, because a poll cannot; see ``writableCompleted(_:_:)``.
+    private func startSend(_ index: UInt32, waitsForRoom: Bool = false) {
         let slot = unsafe slots.pointer(to: index)
         guard unsafe slot.pointee.state.sends, unsafe slot.pointee.flags.isDisjoint(with: [.sending, .stalled]),
             unsafe !slot.pointee.queue.isEmpty
@@ -91,7 +93,8 @@ extension ConnectionTable {
         let descriptor = unsafe slot.pointee.descriptor
         let (bytes, done) = unsafe (slot.pointee.queue.first.bytes, slot.pointee.queue.sentOfFirst)
         let length = min(bytes.count - done, ConnectionTable.mostPerSend)
-        if mayZeroCopy(index, length) {
+        let flags = waitsForRoom ? Int32(MSG_NOSIGNAL) : ConnectionTable.sendFlags
+        if !waitsForRoom, mayZeroCopy(index, length) {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
             return sendWithoutCopy(index, bytes, done, length)
@@ -101,7 +104,7 @@ extension ConnectionTable {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, ConnectionTable.sendFlags)
+                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, flags)
             }
         } else {
             let vector = takeVector(for: unsafe slot.pointee.queue.count)
@@ -110,8 +113,7 @@ extension ConnectionTable {
             unsafe slot.pointee.offered = vector.offered
             unsafe slot.pointee.offeredPieces = UInt16(vector.count)
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_sendmsg(
-                    $0, descriptor, vector.header, UInt32(bitPattern: ConnectionTable.sendFlags))
+                unsafe io_uring_prep_sendmsg($0, descriptor, vector.header, UInt32(bitPattern: flags))
             }
         }
     }
@@ -160,7 +162,7 @@ extension ConnectionTable {
     }
 
     /// Goes on after a send, or when there is room again.
-    func sendOn(_ index: UInt32, isFull: Bool) {
+    func sendOn(_ index: UInt32, isFull: Bool, waitsForRoom: Bool = false) {
         guard slots[index].state.sends else { return }
         if slots[index].queue.isEmpty {
             slots[index].writeDeadline = 0
@@ -168,7 +170,7 @@ extension ConnectionTable {
         } else if isFull {
             stall(index)
         } else {
-            startSend(index)
+            startSend(index, waitsForRoom: waitsForRoom)
         }
     }
 

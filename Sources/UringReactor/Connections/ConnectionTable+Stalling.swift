@@ -26,13 +26,17 @@ extension ConnectionTable {
     }
 
     /// There is room again, or the connection is gone: the next send will say so.
-    func writableCompleted(_ index: UInt32) {
+    ///
+    /// The kernel adds to what is asked for that the peer has ended its sending (`IO_POLL_UNMASK` in io_uring/poll.c), and
+    /// from then on no poll waits any more. Then the next send does.
+    func writableCompleted(_ index: UInt32, _ result: Int32) {
+        let saysNothing = result > 0 && result & Int32(POLLOUT | POLLERR | POLLHUP) == 0
         slots[index].flags.remove(.stalled)
         slots[index].inFlight -= 1
         guard slots[index].state != .closing else { return joinIfAlone(index) }
         // What waited may have been dropped.
         tellDrained(index)
-        sendOn(index, isFull: false)
+        sendOn(index, isFull: false, waitsForRoom: saysNothing)
     }
 
     /// Nothing was sent for as long as a peer may take nothing. That it has acknowledged something counts, though it was not

@@ -205,7 +205,7 @@ final class ConnectionTable {
             closeCompleted(index)
         case .writable:
             core.statistics.completedByKind[.poll] &+= 1
-            writableCompleted(index)
+            writableCompleted(index, completion.result)
         case .cancelOperation:
             core.statistics.completedByKind[.cancel] &+= 1
             cancelCompleted(index, completion.result)
