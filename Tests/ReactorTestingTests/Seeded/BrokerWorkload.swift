@@ -117,7 +117,7 @@ final class BrokerWorkload {
         }
 
         /// It has sent everything, and the server has heard its end.
-        var isDone: Bool { !isBroken && peer.sawEnd && peer.state == .open }
+        var isDone: Bool { !isBroken && peer.sendFailure == nil && peer.sawEnd && peer.state == .open }
 
         func firstSince(_ time: UInt64) -> Int? { times.firstIndex { $0 > time } }
 
