@@ -57,7 +57,9 @@ final class BrokerWorkload {
         server = try Server(on: .loopback(port: 7_002), configuration: configuration, reactor: workload.reactor) { _ in
             Handler(session: Session(on: broker))
         }
-        for _ in 0..<workload.number(1...4) { later { self.join { Subscriber(self, $0) }.map { self.subscribers.append($0) } } }
+        for _ in 0..<workload.number(1...4) {
+            later { self.join { Subscriber(self, $0) }.map { self.subscribers.append($0) } }
+        }
         for _ in 0..<workload.number(1...3) {
             later { self.join { Publisher(self, self.publishers.count, $0) }.map { self.publishers.append($0) } }
         }
@@ -213,7 +215,9 @@ final class BrokerWorkload {
         }
 
         private func take(_ line: [UInt8]) {
-            let words = line.split(separator: 32, maxSplits: 3).prefix(3).compactMap { Int(String(decoding: $0, as: UTF8.self)) }
+            let words = line.split(separator: 32, maxSplits: 3).prefix(3).compactMap {
+                Int(String(decoding: $0, as: UTF8.self))
+            }
             guard words.count == 3, line == BrokerWorkload.line(words[0], words[1], words[2]) else {
                 return broker.workload.fail("a subscriber heard a damaged line \(line.prefix(60))")
             }
@@ -228,8 +232,9 @@ final class BrokerWorkload {
             if mayDrop { return }
             let heard = heard[publisher] ?? []
             guard let begin = heard.first, begin <= first, heard.last == last else {
+                let range = "\(heard.first ?? -1)…\(heard.last ?? -1)"
                 return broker.workload.fail(
-                    "a subscriber heard \(heard.first ?? -1)…\(heard.last ?? -1) of publisher \(publisher), not \(first)…\(last)")
+                    "a subscriber heard \(range) of publisher \(publisher), not \(first)…\(last)")
             }
         }
     }

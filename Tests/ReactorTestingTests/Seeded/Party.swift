@@ -31,7 +31,9 @@ class Party: CustomStringConvertible {
     }
 
     /// For messages: what is known of it.
-    var description: String { "\(name) echoes \(isEchoing), heard \(arrivals.messages.count), accepted \(outgoing.accepted)" }
+    var description: String {
+        "\(name) echoes \(isEchoing), heard \(arrivals.messages.count), accepted \(outgoing.accepted)"
+    }
 
     final func fail(_ text: String) { workload.fail("\(name): \(text)") }
 
