@@ -17,7 +17,10 @@ import Testing
         let end = ContinuousClock.now + .seconds(6)
         for seed in first..<(first + (count ?? 300)) where count != nil || ContinuousClock.now < end {
             // Where the process ends, the last number tells which one it was.
-            if count != nil { print("seed \(seed)") }
+            if count != nil {
+                print("seed \(seed)")
+                fflush(nil)
+            }
             let failures = try Workload(seed: seed).run()
             for failure in failures {
                 Issue.record("SEEDS=1 FIRST_SEED=\(seed) swift test --filter SeededTests\n\(failure)")
