@@ -206,13 +206,16 @@ import Testing
     // Having ended our own sending, the peer's end is an end, not an error.
     @Test(arguments: [false, true]) func theEndAfterAHalfCloseIsAnEnd(isPartial: Bool) throws {
         var answer: Result<Bytes?, IOError>?
-        let reason = try withConnection { connection, peer, _ in
+        let reason = try withConnection { connection, peer, reactor in
             connection.send("request") { _ in
                 connection.shutdownSending()
-                #expect(peer.receiveText() == "request")
-                if isPartial { peer.send("part") }
-                peer.close()
-                connection.receiveLine { answer = $0 }
+                // The end goes out when the callback has returned.
+                reactor.after(.zero) {
+                    #expect(peer.receiveText() == "request")
+                    if isPartial { peer.send("part") }
+                    peer.close()
+                    connection.receiveLine { answer = $0 }
+                }
             }
         }
         if isPartial {
