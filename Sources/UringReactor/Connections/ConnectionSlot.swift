@@ -17,6 +17,8 @@ struct ConnectionSlot: SlabElement {
     var receiveDeadline: UInt64 = 0
     /// When the peer must have taken something of what waits for it; 0 while nothing waits.
     var writeDeadline: UInt64 = 0
+    /// When to try to send again, where no poll can tell; 0 for never.
+    var retryAt: UInt64 = 0
     /// When something was last received or sent.
     var lastActivity: UInt64 = 0
     /// The deadline of the earliest entry of the timer queue that names this slot; 0 for none.
@@ -42,6 +44,8 @@ struct ConnectionSlot: SlabElement {
     var zeroCopies: UInt16 = 0
     /// Receives in a row that filled a small buffer, or left most of a large one empty.
     var unfitReceives: UInt8 = 0
+    /// Tries in a row at ``retryAt`` that have sent nothing.
+    var retries: UInt8 = 0
     var bufferSize = ReceiveSize.small
     var receiveForm = ReceiveForm.pooled
     var state = ConnectionState.vacant
@@ -64,7 +68,7 @@ struct ConnectionSlot: SlabElement {
         static let shutdownRequested = Flags(rawValue: 128)
         /// More than the high watermark was waiting.
         static let backlogged = Flags(rawValue: 256)
-        /// The peer's window is full: a poll waits for room.
+        /// The peer's window is full: a poll, or a timer, waits for room.
         static let stalled = Flags(rawValue: 512)
         /// In the list of those that are stalled.
         static let listedStalled = Flags(rawValue: 1024)
@@ -80,6 +84,8 @@ struct ConnectionSlot: SlabElement {
         static let noMultishot = Flags(rawValue: 32_768)
         /// A close was asked for, and all that was queued has been sent.
         static let flushed = Flags(rawValue: 65_536)
+        /// Polls for room complete at once, whether there is room or not.
+        static let pollsInVain = Flags(rawValue: 131_072)
     }
 }
 

@@ -41,6 +41,7 @@ extension ConnectionTable {
     /// All that was queued before a close has been sent.
     func finishSending(_ index: UInt32) {
         slots[index].flags.insert(.flushed)
+        stopWaitingForRoom(index)
         if slots[index].flags.contains(.peerEnded) {
             end(index, .closed, by: .sendingEnded)
         } else {
@@ -72,7 +73,7 @@ extension ConnectionTable {
         if slots[index].reason == nil || isWorse { slots[index].reason = reason }
         slots[index].state.move(event)
         slots[index].deadline = 0
-        slots[index].writeDeadline = 0
+        stopWaitingForRoom(index)
         slots[index].held = []
         if slots[index].inFlight > 0 {
             if before == .connecting {

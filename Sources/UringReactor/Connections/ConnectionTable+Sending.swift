@@ -73,9 +73,7 @@ extension ConnectionTable {
     }
 
     /// Sends what is queued, all of it in one operation if it has no more pieces than a vector takes.
-    ///
-    /// - Parameter waitsForRoom: in the kernel, because a poll cannot; see ``writableCompleted(_:_:)``.
-    private func startSend(_ index: UInt32, waitsForRoom: Bool = false) {
+    private func startSend(_ index: UInt32) {
         let slot = unsafe slots.pointer(to: index)
         guard unsafe slot.pointee.state.sends, unsafe slot.pointee.flags.isDisjoint(with: [.sending, .stalled]),
             unsafe !slot.pointee.queue.isEmpty
@@ -93,8 +91,7 @@ extension ConnectionTable {
         let descriptor = unsafe slot.pointee.descriptor
         let (bytes, done) = unsafe (slot.pointee.queue.first.bytes, slot.pointee.queue.sentOfFirst)
         let length = min(bytes.count - done, ConnectionTable.mostPerSend)
-        let flags = waitsForRoom ? Int32(MSG_NOSIGNAL) : ConnectionTable.sendFlags
-        if !waitsForRoom, mayZeroCopy(index, length) {
+        if mayZeroCopy(index, length) {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
             return sendWithoutCopy(index, bytes, done, length)
@@ -104,7 +101,7 @@ extension ConnectionTable {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, flags)
+                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, ConnectionTable.sendFlags)
             }
         } else {
             let vector = takeVector(for: unsafe slot.pointee.queue.count)
@@ -113,7 +110,8 @@ extension ConnectionTable {
             unsafe slot.pointee.offered = vector.offered
             unsafe slot.pointee.offeredPieces = UInt16(vector.count)
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_sendmsg($0, descriptor, vector.header, UInt32(bitPattern: flags))
+                unsafe io_uring_prep_sendmsg(
+                    $0, descriptor, vector.header, UInt32(bitPattern: ConnectionTable.sendFlags))
             }
         }
     }
@@ -162,15 +160,14 @@ extension ConnectionTable {
     }
 
     /// Goes on after a send, or when there is room again.
-    func sendOn(_ index: UInt32, isFull: Bool, waitsForRoom: Bool = false) {
+    func sendOn(_ index: UInt32, isFull: Bool) {
         guard slots[index].state.sends else { return }
         if slots[index].queue.isEmpty {
-            slots[index].writeDeadline = 0
             isFlushed(index)
         } else if isFull {
             stall(index)
         } else {
-            startSend(index, waitsForRoom: waitsForRoom)
+            startSend(index)
         }
     }
 
@@ -180,6 +177,7 @@ extension ConnectionTable {
         guard count > 0 || slots[index].offered == 0 else { return }
         slots[index].lastActivity = core.now
         slots[index].writeDeadline = 0
+        slots[index].retries = 0
         slots[index].queue.advance(by: count)
         // No more than there are now: what a callback adds, if only an empty piece, is for a later turn.
         for _ in 0..<slots[index].queue.count {
@@ -200,7 +198,7 @@ extension ConnectionTable {
         }
         slots[index].reason = reason
         slots[index].state.move(.sendingEnded)
-        slots[index].writeDeadline = 0
+        stopWaitingForRoom(index)
         failQueue(index, error)
         if slots[index].flags.contains(.backlogged) {
             // Nothing waits any more. Who has paused until then would otherwise never go on, and never hear of the end.
@@ -213,6 +211,7 @@ extension ConnectionTable {
 
     /// The queue is empty and nothing is in flight.
     func isFlushed(_ index: UInt32) {
+        stopWaitingForRoom(index)
         if slots[index].state == .flushing {
             finishSending(index)
         } else if slots[index].flags.contains(.shutdownRequested) {

@@ -8,11 +8,15 @@ extension ConnectionTable {
     func stall(_ index: UInt32) {
         core.statistics.stalls &+= 1
         slots[index].flags.insert(.stalled)
-        slots[index].inFlight += 1
         list(stalled: index)
-        let descriptor = slots[index].descriptor
-        unsafe core.start(.poll, token(.writable, index)) {
-            unsafe io_uring_prep_poll_add($0, descriptor, UInt32(POLLOUT))
+        if slots[index].flags.contains(.pollsInVain) {
+            retryLater(index)
+        } else {
+            slots[index].inFlight += 1
+            let descriptor = slots[index].descriptor
+            unsafe core.start(.poll, token(.writable, index)) {
+                unsafe io_uring_prep_poll_add($0, descriptor, UInt32(POLLOUT))
+            }
         }
         guard slots[index].limits.write > 0, slots[index].writeDeadline == 0 else { return }
         slots[index].unacknowledged = unacknowledgedBytes(index)
@@ -26,17 +30,51 @@ extension ConnectionTable {
     }
 
     /// There is room again, or the connection is gone: the next send will say so.
-    ///
-    /// The kernel adds to what is asked for that the peer has ended its sending (`IO_POLL_UNMASK` in io_uring/poll.c), and
-    /// from then on no poll waits any more. Then the next send does.
     func writableCompleted(_ index: UInt32, _ result: Int32) {
-        let saysNothing = result > 0 && result & Int32(POLLOUT | POLLERR | POLLHUP) == 0
-        slots[index].flags.remove(.stalled)
         slots[index].inFlight -= 1
-        guard slots[index].state != .closing else { return joinIfAlone(index) }
+        guard slots[index].state != .closing else {
+            slots[index].flags.remove(.stalled)
+            return joinIfAlone(index)
+        }
+        if result > 0, result & Int32(POLLOUT | POLLERR | POLLHUP) == 0 {
+            // The kernel adds to what is asked for that the peer has ended its sending (`IO_POLL_UNMASK` in
+            // io_uring/poll.c), and from then on no poll of this socket waits any more.
+            slots[index].flags.insert(.pollsInVain)
+            retryLater(index)
+        } else {
+            goOn(index)
+        }
+    }
+
+    private func goOn(_ index: UInt32) {
+        slots[index].flags.remove(.stalled)
         // What waited may have been dropped.
         tellDrained(index)
-        sendOn(index, isFull: false, waitsForRoom: saysNothing)
+        sendOn(index, isFull: false)
+    }
+
+    /// Tries again after a while: a millisecond, then longer and longer as long as nothing can be sent.
+    ///
+    /// A send that waits in the kernel would be no better: it has the same trouble with its own poll, and ends up in a
+    /// worker thread, one for each such connection.
+    private func retryLater(_ index: UInt32) {
+        slots[index].retryAt = core.deadline(nanoseconds: 1_000_000 << UInt64(slots[index].retries))
+        slots[index].retries = min(slots[index].retries + 1, ConnectionTable.mostRetriesCounted)
+        schedule(index)
+    }
+
+    /// Nothing is left to be sent, or it will not be.
+    func stopWaitingForRoom(_ index: UInt32) {
+        slots[index].writeDeadline = 0
+        slots[index].retryAt = 0
+    }
+
+    /// 2⁹ milliseconds.
+    private static let mostRetriesCounted: UInt8 = 9
+
+    func retryIsDue(_ index: UInt32) {
+        slots[index].retryAt = 0
+        goOn(index)
     }
 
     /// Nothing was sent for as long as a peer may take nothing. That it has acknowledged something counts, though it was not

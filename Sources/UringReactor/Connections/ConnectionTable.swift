@@ -321,7 +321,7 @@ final class ConnectionTable {
     private func nextDeadline(_ index: UInt32) -> UInt64 {
         // The end of time stands for never.
         func orNever(_ time: UInt64) -> UInt64 { time == 0 ? .max : time }
-        var due = min(orNever(slots[index].deadline), orNever(slots[index].writeDeadline))
+        var due = min(orNever(slots[index].deadline), orNever(slots[index].writeDeadline), orNever(slots[index].retryAt))
         if slots[index].state.isLive {
             due = min(due, orNever(slots[index].receiveDeadline), orNever(idleDeadline(index)))
         }
@@ -345,7 +345,10 @@ final class ConnectionTable {
         defer { if slots[index].state != .vacant { schedule(index) } }
         let due = nextDeadline(index)
         guard due != 0, due <= core.now else { return }
-        if due == slots[index].writeDeadline, slots[index].state.sends { return writeDeadlinePassed(index) }
+        if slots[index].state.sends {
+            if due == slots[index].writeDeadline { return writeDeadlinePassed(index) }
+            if due == slots[index].retryAt { return retryIsDue(index) }
+        }
         switch slots[index].state {
         case .connecting:
             let target = (slots[index].attachment as? SocketAddressMemory)?.address.description
@@ -373,6 +376,7 @@ final class ConnectionTable {
         case .vacant, .closing, .closed:
             slots[index].deadline = 0
             slots[index].writeDeadline = 0
+            slots[index].retryAt = 0
         }
     }
 

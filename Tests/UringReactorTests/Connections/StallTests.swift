@@ -244,4 +244,35 @@ import Testing
         #expect(count == 200)
         #expect(most <= 70)
     }
+
+    // MARK: - Peers that have ended their sending
+
+    /// On Linux a poll for room completes at once for such a peer; the loop must not turn with it.
+    @Test func aHalfClosedPeerThatReadsLateGetsAllAndTheLoopRests() throws {
+        let script = Script { event, connection in
+            if case .opened = event { connection.send(Bytes(Self.much)) }
+            if case .drained = event { return .close }
+            return .continue
+        }
+        var steps = 0
+        var halfClosed: RawPeer?
+        var (_, received, statistics) = try stall(FaultyKernel(), script, { options in
+            options.highWatermark = 1
+            options.lowWatermark = 0
+        }) { _, peer, received in
+            steps += 1
+            halfClosed = peer
+            if steps == 1 { peer.shutdownSending() }
+            // Not read at first: the time in which it would spin.
+            if steps > 50 { self.read(peer, &received) }
+        }
+        // What it had not read when we had sent all.
+        received += halfClosed?.receiveAll() ?? []
+        let isWhole = received == Self.much
+        #expect(isWhole, "\(received.count) of \(Self.much.count) bytes")
+        #expect(script.reason == .closed)
+        // Those that were under way when the peer ended; all that waited later waited for a timer.
+        #expect(statistics.completedByKind[.poll] <= 2)
+        #expect(statistics.stalls > 2)
+    }
 }
