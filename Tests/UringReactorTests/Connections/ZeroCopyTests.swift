@@ -27,8 +27,9 @@ import Testing
         var areGone: Bool { large == nil && other == nil }
     }
 
-    private static let large = content(of: 1, words: 40_000)
-    private static let other = content(of: 2, words: 20_000)
+    // Together they fit into a send buffer of the kernel's default limit, net.core.wmem_max.
+    private static let large = content(of: 1, words: 12_000)
+    private static let other = content(of: 2, words: 6_000)
 
     /// Sends large and small pieces in turn, and nobody keeps any of them.
     private func send(_ sources: Sources, on connection: Connection) {
