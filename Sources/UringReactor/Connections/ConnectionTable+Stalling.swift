@@ -9,7 +9,7 @@ extension ConnectionTable {
         core.statistics.stalls &+= 1
         slots[index].flags.insert(.stalled)
         list(stalled: index)
-        if slots[index].flags.contains(.pollsInVain) {
+        if !slots[index].flags.isDisjoint(with: [.pollsInVain, .peerEnded]) {
             retryLater(index)
         } else {
             slots[index].inFlight += 1
@@ -36,6 +36,8 @@ extension ConnectionTable {
             slots[index].flags.remove(.stalled)
             return joinIfAlone(index)
         }
+        // What waited was dropped, and nothing more may be sent.
+        guard slots[index].state.sends else { return slots[index].flags.subtract(.stalled) }
         if result > 0, result & Int32(POLLOUT | POLLERR | POLLHUP) == 0 {
             // The kernel adds to what is asked for that the peer has ended its sending (`IO_POLL_UNMASK` in
             // io_uring/poll.c), and from then on no poll of this socket waits any more.

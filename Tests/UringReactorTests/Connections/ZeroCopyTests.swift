@@ -128,7 +128,7 @@ import Testing
             return .continue
         }
         let server = try run.server(configuration) { _ in script.handler }
-        let peer = try RawPeer(to: server.address, receiveBuffer: 4096)
+        let peer = try RawPeer(to: server.address, receiveBuffer: 32_768)
         var isAsked = false
         var received: [UInt8] = []
         try run.run {

@@ -90,6 +90,7 @@ final class RawPeer {
 
     /// Vanishes with an RST.
     func reset() {
+        guard descriptor >= 0 else { return }
         var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
         let size = socklen_t(MemoryLayout<Glibc.linger>.size)
         #expect(unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, size) == 0)
