@@ -61,7 +61,7 @@ import Testing
         let (script, _, _) = try stall(kernel, nil, { $0.writeTimeout = .seconds(100) }) { connection, _, _ in
             steps += 1
             if steps == 1 { kernel.clockOffset += 40 * Self.second }
-            #expect(connection.isOpen)
+            if steps <= 20 { #expect(connection.isOpen) }
             if steps == 20 { connection.abort() }
         }
         #expect(script.reason == .aborted)
