@@ -23,9 +23,15 @@ extension Acceptance {
             var testDescription: String { "\(subscribers) subscribers, \(length) bytes" }
 
             static let all = [
-                Size(subscribers: 100, length: 128, warmUp: 200, messages: Scale.of(200, atLeast: 20)),
-                Size(subscribers: 100, length: 8192, warmUp: 100, messages: Scale.of(50, atLeast: 10)),
-                Size(subscribers: 10, length: 1 << 20, warmUp: 10, messages: Scale.of(10, atLeast: 2)),
+                Size(
+                    subscribers: Scale.of(100, atLeast: 10), length: 128, warmUp: Scale.of(200, atLeast: 50),
+                    messages: Scale.of(200, atLeast: 20)),
+                Size(
+                    subscribers: Scale.of(100, atLeast: 10), length: 8192, warmUp: Scale.of(100, atLeast: 30),
+                    messages: Scale.of(50, atLeast: 10)),
+                Size(
+                    subscribers: Scale.of(10, atLeast: 3), length: 1 << 20, warmUp: Scale.of(10, atLeast: 4),
+                    messages: Scale.of(10, atLeast: 2)),
             ]
         }
 

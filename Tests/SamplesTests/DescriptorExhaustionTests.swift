@@ -29,11 +29,14 @@ extension Acceptance {
             let elapsed = start.duration(to: .now)
             for client in crowd + [publisher, subscriber] { client.close() }
             let output = try server.stop()
-            #expect(output.contains("accepting again") && !output.contains("no descriptor left"))
-            // It was tried again after 10 ms, then 20, 40, …, at last every 500.
+            // One report for each episode, the first of which has been read above. A slow machine may have several: the
+            // descriptors come back one by one.
+            let (ends, beginnings) = (output.ranges(of: "accepting again"), output.ranges(of: "no descriptor left"))
+            #expect(ends.count >= 1 && ends.count == beginnings.count + 1)
+            // It was tried again after 10 ms, then 20, 40, …, at last every 500; from the beginning in each episode.
             let accepts = try #require(output.firstMatch(of: #/accept ([0-9]+)/#).flatMap { Int($0.1) })
             measured("without descriptors for at most \(elapsed): \(accepts) accepts started")
-            #expect(accepts <= 10 + 2 * Int(elapsed.components.seconds))
+            #expect(accepts <= 10 * ends.count + 2 * Int(elapsed.components.seconds))
         }
 
         @Test func whoIsOneTooManyIsToldSo() throws {
