@@ -47,7 +47,7 @@ extension Acceptance {
             _ = try server.stop()
         }
 
-        @Test(arguments: SlowConsumerChoice.allCases)
+        @Test(.enabled(if: memoryIsMeasurable), arguments: SlowConsumerChoice.allCases)
         func memoryStaysWithinWhatIsConfigured(choice: SlowConsumerChoice) throws {
             let (limit, buffers, window, total) = (1 << 20, 64, 4 << 16, 48 << 20)
             let server = try server(choice, limit: limit, ["--receive-buffers", "\(buffers)"])
@@ -62,7 +62,7 @@ extension Acceptance {
         }
 
         /// What each costs beside its two bytes must not add up. Over Unix sockets, of which the kernel itself keeps little.
-        @Test(arguments: [SlowConsumerChoice.disconnect, .dropNewest, .dropOldest])
+        @Test(.enabled(if: memoryIsMeasurable), arguments: [SlowConsumerChoice.disconnect, .dropNewest, .dropOldest])
         func memoryStaysWithinWhatIsConfiguredForTinyMessages(choice: SlowConsumerChoice) throws {
             let (limit, buffers) = (1 << 13, 64)
             let path = "/tmp/uring-reactor-slow-\(getpid())-\(choice.rawValue)"
