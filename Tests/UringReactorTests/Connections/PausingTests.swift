@@ -149,4 +149,40 @@ import Testing
         #expect(script.bytes.count == length)
         #expect(client.reason == .deadline)
     }
+
+    // What came before the pause took effect is had, though a send has failed since.
+    @Test func whatIsHeldOutlivesAFailedSend() throws {
+        let script = Script { event, connection in
+            if case .opened = event { connection.pauseReading() }
+            return Script.usual(event, connection)
+        }
+        let run = try ReactorRun()
+        let server = try run.server { _ in script.handler }
+        let peer = try RawPeer(to: server.address)
+        var step = 0
+        try run.run {
+            guard let connection = script.connection else { return false }
+            switch step {
+            case 0:
+                connection.table.later {
+                    connection.resumeReading()
+                    connection.table.later { connection.pauseReading() }
+                }
+                step = 1
+            case 1 where run.reactor.statistics.startedByKind[.receive] > 0:
+                peer.send("held")
+                step = 2
+            case 2 where run.reactor.statistics.completedByKind[.cancel] > 0:
+                peer.reset()
+                connection.send("too late")
+                step = 3
+            case 3 where run.reactor.statistics.completedByKind[.send] > 0:
+                connection.resumeReading()
+                step = 4
+            default: break
+            }
+            return script.reason != nil && server.connectionCount == 0
+        }
+        #expect(script.text == "held")
+    }
 }
