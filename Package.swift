@@ -43,6 +43,7 @@ let package = Package(
             name: "samples",
             dependencies: [
                 "UringReactor",
+                "ReactorTesting",
                 "PubSub",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -58,7 +59,7 @@ let package = Package(
             name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "PubSub", "CLiburing"],
             swiftSettings: strict),
         .testTarget(
-            name: "SamplesTests", dependencies: ["samples", "PubSub", "UringReactor", "CTestSupport"],
+            name: "SamplesTests", dependencies: ["samples", "ReactorTesting", "PubSub", "UringReactor", "CTestSupport"],
             swiftSettings: strict),
     ]
 )

@@ -7,6 +7,11 @@ extension SimulatedKernel {
     public func enter(_ request: EnterRequest) -> Int32 {
         clockMayStand()
         record(.enter(request))
+        enters += 1
+        guard enters <= enterLimit else {
+            violation("more than \(enterLimit) enters: the loop turns without end")
+            return -EBADF
+        }
         lookAtBufferRings()
         let start = time
         let result = entered(request)

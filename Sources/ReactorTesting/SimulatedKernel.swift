@@ -35,6 +35,16 @@ public import UringReactor
     /// violation. A hook may do a step of the test's script and say `.lookAgain`.
     public var onStall: ((SimulatedKernel) -> StallAnswer)?
 
+    /// Called with each step as it happens, whether ``trace`` keeps it or not.
+    public var onTrace: ((TraceEvent) -> Void)?
+    /// Enters so far.
+    public internal(set) var enters = 0
+    /// Faults that were drawn so far.
+    public internal(set) var faultCount: UInt64 = 0
+    /// After so many enters, the next one is a violation and fails with `EBADF`, which ends the reactor: a loop that turns
+    /// without end would otherwise never return.
+    public var enterLimit = Int.max
+
     /// What is to become of a wait without end.
     public enum StallAnswer: Sendable {
         /// Something has been done: wait on.
@@ -215,7 +225,9 @@ public import UringReactor
     // MARK: - Failing loudly
 
     func record(_ step: TraceEvent.Step) {
-        trace_.record(TraceEvent(time: time, step: step))
+        let event = TraceEvent(time: time, step: step)
+        trace_.record(event)
+        onTrace?(event)
     }
 
     /// The library did what it must not.

@@ -110,7 +110,7 @@ final class ConnectionTable {
             let socket = try core.kernel.socket(address.family)
             slots[index].descriptor = socket.rawValue
             if address.family != .unix {
-                for (option, value) in socketOptions { try core.kernel.setOption(option, to: value, on: socket) }
+                for (option, value) in socketOptions.inOrder { try core.kernel.setOption(option, to: value, on: socket) }
             }
         } catch {
             core.deliver(token(.connect, index), result: -error.rawValue)

@@ -122,7 +122,7 @@ public final class Server {
                 if configuration.reuseAddress { options[.reuseAddress] = 1 }
                 if configuration.reusePort { options[.reusePort] = 1 }
                 if configuration.noDelay { options[.noDelay] = 1 }
-                for (option, value) in options {
+                for (option, value) in options.inOrder {
                     try attempt(.socket) { try kernel.setOption(option, to: value, on: socket) }
                 }
             }

@@ -131,6 +131,11 @@ import SystemPackage
             copy.receiveBuffersInUse = small.inUse
             copy.receiveBuffersHighWaterMark = small.count - small.fewestAvailable
         }
+        copy.largeReceiveBuffersInUse = core.rings?.large.inUse ?? 0
+        copy.pooledBuffersInUse = core.buffers.usage.reduce(0) { $0 + $1.inUse }
+        copy.connectionsWithoutBuffer = connections.starved.count
+        copy.zeroCopySendsInFlight = connections.zeroCopies.count
+        copy.servers = servers.count
         return copy
     }
 
@@ -355,7 +360,7 @@ import SystemPackage
         phase = .draining
         core.isDraining = true
         zeroCopiesAbandonedAt = core.now &+ 1_000_000_000
-        for server in servers.values { server.reactorStops() }
+        for number in servers.keys.sorted() { servers[number]?.reactorStops() }
         connections.closeAll(.reactorStopped)
         registry.cancelTimers()
         registry.noteEverythingCancelled()

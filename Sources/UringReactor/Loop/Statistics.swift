@@ -58,6 +58,10 @@ public struct Statistics: Sendable {
     public internal(set) var stalls: UInt64 = 0
     /// Sends that the kernel was to do without copying.
     public internal(set) var zeroCopySends: UInt64 = 0
+    /// Those of them whose memory the kernel still has.
+    public internal(set) var zeroCopySendsInFlight = 0
+    /// Servers that have not ended.
+    public internal(set) var servers = 0
     /// Callback operations that are not yet finished, timers among them.
     public internal(set) var operations: Int = 0
     /// The most callback operations there were at once.
@@ -72,6 +76,12 @@ public struct Statistics: Sendable {
     public internal(set) var receiveBuffersInUse = 0
     /// The most of them that were held at once.
     public internal(set) var receiveBuffersHighWaterMark = 0
+    /// Buffers of the ring of large receive buffers that somebody holds.
+    public internal(set) var largeReceiveBuffersInUse = 0
+    /// Buffers beside the rings that a connection receives into, or whose slices live.
+    public internal(set) var pooledBuffersInUse = 0
+    /// Connections that wait for a receive buffer.
+    public internal(set) var connectionsWithoutBuffer = 0
     /// Receive buffers allocated beside the rings; in a steady state this stands still.
     public internal(set) var receiveBufferAllocations: UInt64 = 0
 

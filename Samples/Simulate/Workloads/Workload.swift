@@ -1,18 +1,19 @@
 import PubSub
 import ReactorTesting
 import SystemPackage
-@testable import UringReactor
+import UringReactor
 
 /// One run that is derived from one seed: a kernel, a reactor, and a population that does what it likes.
 ///
 /// It goes on until nothing can happen any more. Then everybody ends politely, and until that is over nothing may stand
 /// still; then the servers stop, and the reactor.
-final class Workload {
+final class Workload: SeededRun {
     let seed: UInt64
     var random: SplitMix64
     let kernel: SimulatedKernel
-    let watched: WatchedKernel
     let reactor: Reactor
+    /// How many receive buffers the kernel has when nobody else has any, by group.
+    private let provided: [Int]
     private(set) var failures: [String] = []
     private(set) var isFinishing = false
     private var stage = Stage.living
@@ -35,8 +36,8 @@ final class Workload {
         self.seed = seed
         random = SplitMix64(seed: seed ^ 0x776f_726b_6c6f_6164)
         kernel = SimulatedKernel(seed: seed, configuration: Workload.kernelConfiguration(seed, &random))
-        watched = WatchedKernel(kernel)
-        reactor = try Reactor(configuration: Workload.reactorConfiguration(&random), kernel: watched)
+        reactor = try Reactor(configuration: Workload.reactorConfiguration(&random), kernel: kernel)
+        provided = (0...1).map { [kernel] in kernel.providedBuffers(ofGroup: $0).count }
     }
 
     // MARK: - For those in it
@@ -62,7 +63,7 @@ final class Workload {
     func stop() {
         isFinishing = true
         stage = .ending
-        watched.limit = watched.enters + Workload.mostEntersOfStop
+        kernel.enterLimit = kernel.enters + Workload.mostEntersOfStop
         reactor.stop()
         for party in parties { party.leave() }
         messages?.leave()
@@ -72,11 +73,17 @@ final class Workload {
 
     // MARK: - The run
 
-    func run() throws -> [String] {
+    var counts: RunCounts {
+        let statistics = reactor.statistics
+        return RunCounts(
+            connections: statistics.connectionsOpened, operations: statistics.submitted, enters: statistics.enters,
+            faults: kernel.faultCount)
+    }
+
+    func perform() throws -> [String] {
         kernel.onViolation = { [unowned self] in fail("violation: \($0)\n\(kernel.state)") }
         kernel.onStall = { [unowned self] _ in stalled() }
-        watched.limit = 60_000
-        watched.onLimit = { [unowned self] in fatalError("seed \(seed): turns without end\n\(failures)\n\(kernel.state)") }
+        kernel.enterLimit = 60_000
         try populate()
         try reactor.run()
         checkOver()
@@ -168,7 +175,7 @@ final class Workload {
             }
         case .stopping:
             // All are over but those that only we could end.
-            if reactor.servers.count > 0 { fail("servers did not stop\n\(kernel.state)") }
+            if reactor.statistics.servers > 0 { fail("servers did not stop\n\(kernel.state)") }
             checkReceives()
             checkBuffers()
             soon { [unowned self] in stop() }
@@ -186,7 +193,8 @@ final class Workload {
     private func checkStandstill() {
         for party in parties {
             guard let text = party.standstill(far: farEnd(of: party)) else { continue }
-            fail("\(party.name) \(text)\nstarved: \(reactor.connections.starved)\n\(kernel.state)")
+            let starved = reactor.statistics.connectionsWithoutBuffer
+            fail("\(party.name) \(text)\n\(starved) connections wait for a buffer\n\(kernel.state)")
         }
     }
 
@@ -198,12 +206,14 @@ final class Workload {
 
     /// Nobody holds a slice any more.
     private func checkBuffers() {
+        let statistics = reactor.statistics
         // What the network holds for somebody who has vanished may lie in them.
-        guard let rings = reactor.core.rings, reactor.connections.zeroCopies.count == 0 else { return }
-        for (ring, group) in [(rings.small, UInt16(0)), (rings.large, 1)] {
-            let provided = kernel.providedBuffers(ofGroup: group).count
-            if ring.inUse != 0 || provided != ring.count {
-                fail("\(ring.inUse) buffers of ring \(group) are out, \(provided) of \(ring.count) with the kernel")
+        guard statistics.zeroCopySendsInFlight == 0 else { return }
+        let held = [statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse]
+        for group in 0...1 {
+            let returned = kernel.providedBuffers(ofGroup: UInt16(group)).count
+            if held[group] != 0 || returned != provided[group] {
+                fail("\(held[group]) buffers of ring \(group) are out, \(returned) of \(provided[group]) with the kernel")
             }
         }
     }
@@ -214,10 +224,9 @@ final class Workload {
         let statistics = reactor.statistics
         if statistics.connections > 0 { fail("\(statistics.connections) connections are left") }
         if statistics.operations > 0 { fail("\(statistics.operations) operations are left") }
-        if reactor.connections.zeroCopies.count > 0, stage != .ending { fail("zero-copy sends are left") }
+        if statistics.zeroCopySendsInFlight > 0, stage != .ending { fail("zero-copy sends are left") }
         if statistics.staleCompletions > 0 { fail("\(statistics.staleCompletions) completions that nobody waited for") }
-        let lent = reactor.core.buffers.usage.reduce(0) { $0 + $1.inUse }
-        if lent > 0 { fail("\(lent) buffers of the pool are lent") }
+        if statistics.pooledBuffersInUse > 0 { fail("\(statistics.pooledBuffersInUse) buffers of the pool are lent") }
         for party in parties {
             party.check(far: farEnd(of: party))
             (party as? LibraryParty)?.checkOver()

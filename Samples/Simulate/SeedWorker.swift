@@ -1,0 +1,47 @@
+import Glibc
+import ReactorTesting
+import SystemPackage
+
+/// Runs seeds one after the other, and says so on standard output, for the process that started this one:
+/// `start 7`, then either `held 7` and some counts, or the lines of a failure, each after `| `, and `failed 7`.
+struct SeedWorker {
+    /// What each run is; nil for what its seed draws.
+    let workload: WorkloadKind?
+    /// How many of the last steps a failure shows.
+    let steps: Int
+
+    func run(from first: UInt64, stride: UInt64, count: UInt64) throws {
+        for place in 0..<count {
+            let seed = first + place * stride
+            try say("start \(seed)")
+            let run = try (workload ?? .drawn(by: seed)).makeRun(seed: seed)
+            let failures = try run.perform()
+            if failures.isEmpty {
+                try say("held \(seed) \(run.counts.line)")
+                continue
+            }
+            for line in failures.flatMap({ $0.split(separator: "\n", omittingEmptySubsequences: false) }) {
+                try say("| \(line)")
+            }
+            try say("| the last steps:")
+            for event in run.kernel.trace.suffix(steps) { try say("|   \(event)") }
+            try say("failed \(seed)")
+        }
+    }
+
+    /// Ends the process when nobody listens any more.
+    private func say(_ line: String) throws {
+        _ = try FileDescriptor.standardOutput.writeAll((line + "\n").utf8)
+    }
+
+    /// Runs one seed here, and prints every step.
+    ///
+    /// - Returns: What failed.
+    static func trace(_ seed: UInt64, _ workload: WorkloadKind?) throws -> [String] {
+        let kind = workload ?? .drawn(by: seed)
+        printLine("seed \(seed): \(kind.rawValue)")
+        let run = try kind.makeRun(seed: seed)
+        run.kernel.onTrace = { printLine("\($0)") }
+        return try run.perform()
+    }
+}

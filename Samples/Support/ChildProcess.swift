@@ -1,0 +1,89 @@
+import Glibc
+import SystemPackage
+
+/// A process that runs this same program with other arguments. Killed when this goes.
+final class ChildProcess {
+    /// What it writes, to standard output and standard error alike.
+    let output: FileDescriptor
+    private let pid: pid_t
+    private var status: Int32?
+    private var unread: [UInt8] = []
+
+    /// How it ended.
+    enum End: Equatable, CustomStringConvertible {
+        case exited(Int32)
+        case killed(signal: Int32)
+
+        var description: String {
+            switch self {
+            case .exited(let status): "exit status \(status)"
+            case .killed(let signal): unsafe "signal \(signal) (\(String(cString: strsignal(signal))))"
+            }
+        }
+    }
+
+    /// - Parameter arguments: Without the program's name.
+    init(_ arguments: [String]) throws {
+        let pipe = try FileDescriptor.pipe()
+        output = pipe.readEnd
+        defer { try? pipe.writeEnd.close() }
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, pipe.writeEnd.rawValue, STDOUT_FILENO)
+        unsafe posix_spawn_file_actions_adddup2(&actions, pipe.writeEnd.rawValue, STDERR_FILENO)
+        // Whoever else holds an end of the pipe would keep its end from being seen.
+        for descriptor in [pipe.readEnd, pipe.writeEnd] {
+            unsafe posix_spawn_file_actions_addclose(&actions, descriptor.rawValue)
+        }
+        let words = ["samples"] + arguments
+        var list: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
+        defer { for unsafe word in unsafe list { unsafe free(word) } }
+        var pid: pid_t = 0
+        let errno = unsafe posix_spawn(&pid, "/proc/self/exe", &actions, nil, &list, environ)
+        self.pid = pid
+        guard errno == 0 else {
+            status = -1
+            throw Errno(rawValue: errno)
+        }
+        _ = fcntl(output.rawValue, F_SETFD, FD_CLOEXEC)
+    }
+
+    deinit {
+        if status == nil {
+            kill()
+            _ = wait()
+        }
+        try? output.close()
+    }
+
+    func kill() { _ = Glibc.kill(pid, SIGKILL) }
+
+    /// Waits for its end.
+    func wait() -> End {
+        var result = status ?? 0
+        while status == nil {
+            guard unsafe waitpid(pid, &result, 0) == pid || errno != EINTR else { continue }
+            status = result
+        }
+        let signal = result & 0x7f
+        return signal == 0 ? .exited((result >> 8) & 0xff) : .killed(signal: signal)
+    }
+
+    /// Waits for what it writes next, and returns the lines that are whole; nil at the end, where a last line without an
+    /// ending counts.
+    func readLines() throws -> [String]? {
+        let bytes = unsafe try [UInt8](unsafeUninitializedCapacity: 1 << 16) { memory, count in
+            count = unsafe try output.read(into: UnsafeMutableRawBufferPointer(memory))
+        }
+        guard !bytes.isEmpty else {
+            defer { unread = [] }
+            return unread.isEmpty ? nil : [String(decoding: unread, as: UTF8.self)]
+        }
+        unread += bytes
+        guard let last = unread.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
+        let text = String(decoding: unread[..<last], as: UTF8.self)
+        unread.removeSubrange(...last)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    }
+}
