@@ -1,5 +1,4 @@
 import PubSub
-import ReactorTesting
 import UringReactor
 
 /// A broker whose publishers and subscribers are scripts that speak its protocol.
@@ -54,7 +53,7 @@ final class BrokerWorkload {
         let pauses = workload.chance(0.5)
         let broker = Broker<PeerOfBroker>(
             configuration: BrokerConfiguration(limits: limits, onPublisherExit: .keep, pausesPublishers: pauses))
-        server = try Server(on: .loopback(port: 7_002), configuration: configuration, reactor: workload.reactor) { _ in
+        server = try Server(on: .loopback(), configuration: configuration, reactor: workload.reactor) { _ in
             Handler(session: Session(on: broker))
         }
         for _ in 0..<workload.number(1...4) {
@@ -66,11 +65,11 @@ final class BrokerWorkload {
     }
 
     func later(_ body: @escaping () -> Void) {
-        workload.kernel.schedule(after: .microseconds(workload.delay()), body)
+        workload.world.schedule(after: .microseconds(workload.delay()), body)
     }
 
-    private func join<Member>(_ make: (SimulatedPeer) -> Member) -> Member? {
-        guard !workload.isFinishing, let peer = try? workload.kernel.connect(to: .loopback(port: 7_002)) else { return nil }
+    private func join<Member>(_ make: (any FarEnd) -> Member) -> Member? {
+        guard !workload.isFinishing, let peer = try? workload.world.connect(to: server.address) else { return nil }
         return make(peer)
     }
 
@@ -104,14 +103,14 @@ final class BrokerWorkload {
     final class Publisher {
         let number: Int
         private(set) var said = 0
-        private let peer: SimulatedPeer
+        private let peer: any FarEnd
         private unowned let broker: BrokerWorkload
         private var budget: Int
         private var isBroken = false
         /// When each message was sent.
         private var times: [UInt64] = []
 
-        init(_ broker: BrokerWorkload, _ number: Int, _ peer: SimulatedPeer) {
+        init(_ broker: BrokerWorkload, _ number: Int, _ peer: any FarEnd) {
             (self.broker, self.number, self.peer) = (broker, number, peer)
             budget = broker.workload.number(0...25)
             peer.send("PUBLISH c\r\n")
@@ -119,12 +118,12 @@ final class BrokerWorkload {
         }
 
         /// It has sent everything, and the server has heard its end.
-        var isDone: Bool { !isBroken && peer.sendFailure == nil && peer.sawEnd && peer.state == .open }
+        var isDone: Bool { !isBroken && !peer.hasFailedToSend && peer.sawEnd }
 
         func firstSince(_ time: UInt64) -> Int? { times.firstIndex { $0 > time } }
 
         private func step() {
-            guard peer.state == .open || peer.state == .connecting, !broker.workload.isFinishing else { return }
+            guard peer.isOpen, !broker.workload.isFinishing else { return }
             guard budget > 0 else {
                 guard broker.workload.chance(0.5) else { return }
                 return finish()
@@ -137,7 +136,7 @@ final class BrokerWorkload {
             let most = broker.workload.chance(0.1) ? 12_000 : 150
             let line = BrokerWorkload.line(number, said, broker.workload.number(0...most))
             said += 1
-            times.append(broker.workload.kernel.now())
+            times.append(broker.workload.world.now())
             let cut = broker.workload.number(0...line.count)
             peer.send(Bytes(Array(line[..<cut])))
             if cut < line.count { peer.send(Bytes(Array(line[cut...]))) }
@@ -145,7 +144,7 @@ final class BrokerWorkload {
         }
 
         func finish() {
-            guard !isBroken, !hasFinished, peer.state == .open || peer.state == .connecting else { return }
+            guard !isBroken, !hasFinished, peer.isOpen else { return }
             hasFinished = true
             peer.shutdown()
         }
@@ -154,7 +153,7 @@ final class BrokerWorkload {
 
     /// Hears messages, whole and in order.
     final class Subscriber {
-        private let peer: SimulatedPeer
+        private let peer: any FarEnd
         private unowned let broker: BrokerWorkload
         private var rest: [UInt8] = []
         /// When it was told OK.
@@ -162,21 +161,18 @@ final class BrokerWorkload {
         private var heard: [Int: [Int]] = [:]
         private var isGone = false
 
-        init(_ broker: BrokerWorkload, _ peer: SimulatedPeer) {
+        init(_ broker: BrokerWorkload, _ peer: any FarEnd) {
             (self.broker, self.peer) = (broker, peer)
-            peer.onReceive = { [unowned self] peer, bytes in
-                _ = peer.takeReceived()
-                hear(bytes)
-            }
+            peer.onReceive = { [unowned self] in hear($0) }
             peer.send("SUBSCRIBE c\n")
             broker.later { [unowned self] in step() }
         }
 
         /// It was there all the time since it joined.
-        var isFaithful: Bool { !isGone && joined < .max && peer.state == .open && !peer.sawEnd }
+        var isFaithful: Bool { !isGone && joined < .max && peer.isOpen && !peer.sawEnd }
 
         private func step() {
-            guard peer.state == .open || peer.state == .connecting, !broker.workload.isFinishing else { return }
+            guard peer.isOpen, !broker.workload.isFinishing else { return }
             switch broker.workload.number(0...30) {
             case 0: leave { $0.send("BYE\r\n") }
             case 1: leave { $0.close() }
@@ -189,7 +185,7 @@ final class BrokerWorkload {
             broker.later { [unowned self] in step() }
         }
 
-        private func leave(_ how: (SimulatedPeer) -> Void) {
+        private func leave(_ how: (any FarEnd) -> Void) {
             isGone = true
             how(peer)
         }
@@ -203,7 +199,7 @@ final class BrokerWorkload {
                 let line = Array(rest[...end])
                 rest.removeSubrange(...end)
                 if joined == .max {
-                    joined = broker.workload.kernel.now()
+                    joined = broker.workload.world.now()
                     if line == Array("OK\r\n".utf8) { continue }
                     // A policy that drops messages drops answers, too.
                     guard broker.mayDrop else { return broker.workload.fail("a subscriber was told \(line)") }

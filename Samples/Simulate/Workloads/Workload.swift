@@ -3,17 +3,15 @@ import ReactorTesting
 import SystemPackage
 import UringReactor
 
-/// One run that is derived from one seed: a kernel, a reactor, and a population that does what it likes.
+/// Servers, clients and a broker, and a population that does what it likes.
 ///
 /// It goes on until nothing can happen any more. Then everybody ends politely, and until that is over nothing may stand
 /// still; then the servers stop, and the reactor.
-final class Workload: SeededRun {
+final class Workload {
     let seed: UInt64
     var random: SplitMix64
-    let kernel: SimulatedKernel
-    let reactor: Reactor
-    /// How many receive buffers the kernel has when nobody else has any, by group.
-    private let provided: [Int]
+    let world: any World
+    var reactor: Reactor { world.reactor }
     private(set) var failures: [String] = []
     private(set) var isFinishing = false
     private var stage = Stage.living
@@ -32,12 +30,13 @@ final class Workload: SeededRun {
         let remote: SocketAddress
     }
 
-    init(seed: UInt64) throws {
+    /// - Parameters:
+    ///   - seed: all follows from it.
+    ///   - random: what is left of the seed's numbers when the world is made.
+    init(seed: UInt64, random: SplitMix64, in world: any World) {
         self.seed = seed
-        random = SplitMix64(seed: seed ^ 0x776f_726b_6c6f_6164)
-        kernel = SimulatedKernel(seed: seed, configuration: Workload.kernelConfiguration(seed, &random))
-        reactor = try Reactor(configuration: Workload.reactorConfiguration(&random), kernel: kernel)
-        provided = (0...1).map { [kernel] in kernel.providedBuffers(ofGroup: $0).count }
+        self.random = random
+        self.world = world
     }
 
     // MARK: - For those in it
@@ -63,61 +62,52 @@ final class Workload: SeededRun {
     func stop() {
         isFinishing = true
         stage = .ending
-        kernel.enterLimit = kernel.enters + Workload.mostEntersOfStop
+        world.expectEnd()
         reactor.stop()
         for party in parties { party.leave() }
         messages?.leave()
     }
 
-    private static let mostEntersOfStop = 50_000
-
     // MARK: - The run
 
-    var counts: RunCounts {
-        let statistics = reactor.statistics
-        return RunCounts(
-            connections: statistics.connectionsOpened, operations: statistics.submitted, enters: statistics.enters,
-            faults: kernel.faultCount)
-    }
-
-    func perform() throws -> [String] {
-        kernel.onViolation = { [unowned self] in fail("violation: \($0)\n\(kernel.state)") }
-        kernel.onStall = { [unowned self] _ in stalled() }
-        kernel.enterLimit = 60_000
+    /// Runs to the end.
+    ///
+    /// - Returns: What was wrong.
+    func run() throws -> [String] {
         try populate()
-        try reactor.run()
+        try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
         checkOver()
         parties = []
         servers = []
-        return failures
+        return world.failures + failures
     }
 
     private func populate() throws {
-        for port in UInt16(7_000)...7_001 {
-            let style = number(0...1)
+        for number in 1...2 {
+            let isStateMachine = chance(0.5)
             var configuration = ServerConfiguration()
             configuration.connection = Workload.connectionOptions(&random)
             configuration.drainTimeout = .seconds(5)
             let isEcho = chance(0.4)
             if isEcho { configuration.connection.slowConsumer = .disconnect(farewell: nil) }
             let options = configuration.connection
-            let makeName = { [unowned self] in "server connection \(port).\(parties.count)" }
-            if style == 0 {
-                servers.append(try Server(on: .loopback(port: port), configuration: configuration, reactor: reactor) {
+            let makeName = { [unowned self] in "connection \(parties.count) of server \(number)" }
+            if isStateMachine {
+                servers.append(try Server(on: .loopback(), configuration: configuration, reactor: reactor) {
                     [unowned self] _ in
                     PartyHandler(party: add(LibraryParty(self, makeName(), options: options), isEcho: isEcho))
                 })
             } else {
-                servers.append(try Server(on: .loopback(port: port), configuration: configuration, reactor: reactor) {
+                servers.append(try Server(on: .loopback(), configuration: configuration, reactor: reactor) {
                     [unowned self] connection in
                     add(CallbackParty(self, makeName(), options: options), isEcho: isEcho).begin(connection)
                 })
             }
         }
         for _ in 0..<number(0...6) {
-            kernel.schedule(after: .microseconds(delay())) { [unowned self] in
-                let port = UInt16(number(7_000...7_001))
-                guard !isFinishing, let peer = try? kernel.connect(to: .loopback(port: port)) else { return }
+            world.schedule(after: .microseconds(delay())) { [unowned self] in
+                let server = servers[number(0...1)]
+                guard !isFinishing, let peer = try? world.connect(to: server.address) else { return }
                 parties.append(ScriptedParty(self, "peer \(parties.count)", peer))
             }
         }
@@ -140,7 +130,7 @@ final class Workload: SeededRun {
     private func connect() {
         guard !isFinishing else { return }
         let options = Workload.connectionOptions(&random)
-        let address = SocketAddress.loopback(port: UInt16(number(7_000...7_001)))
+        let address = servers[number(0...1)].address
         if chance(0.5) {
             let party = add(LibraryParty(self, "client \(parties.count)", options: options))
             reactor.connect(to: address, options: options, handler: PartyHandler(party: party))
@@ -155,7 +145,7 @@ final class Workload: SeededRun {
     // MARK: - Standing still
 
     /// Nothing can happen any more: looks whether that is as it should be, and goes on to the next stage.
-    private func stalled() -> SimulatedKernel.StallAnswer {
+    private func stoodStill() -> Bool {
         switch stage {
         case .living:
             checkStandstill()
@@ -175,13 +165,21 @@ final class Workload: SeededRun {
             }
         case .stopping:
             // All are over but those that only we could end.
-            if reactor.statistics.servers > 0 { fail("servers did not stop\n\(kernel.state)") }
-            checkReceives()
+            if reactor.statistics.servers > 0 { fail("servers did not stop\n\(world.state)") }
             checkBuffers()
             soon { [unowned self] in stop() }
-        case .ending: return .fail
+        case .ending: return false
         }
-        return .lookAgain
+        return true
+    }
+
+    /// Whether the stage is over, for a world that cannot tell when nothing can happen any more.
+    private var isAsItShouldBe: Bool {
+        switch stage {
+        case .living, .finishing: !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil }
+        case .stopping: reactor.statistics.servers == 0
+        case .ending: true
+        }
     }
 
     /// Does something in the next turn: within an enter the library must not be called.
@@ -194,33 +192,21 @@ final class Workload: SeededRun {
         for party in parties {
             guard let text = party.standstill(far: farEnd(of: party)) else { continue }
             let starved = reactor.statistics.connectionsWithoutBuffer
-            fail("\(party.name) \(text)\n\(starved) connections wait for a buffer\n\(kernel.state)")
+            fail("\(party.name) \(text)\n\(starved) connections wait for a buffer\n\(world.state)")
         }
     }
 
-    /// No connection is open any more.
-    private func checkReceives() {
-        let receives = kernel.inFlight.filter { "\($0)".hasPrefix("recv") }
-        if !receives.isEmpty { fail("receives of nobody's are left: \(receives)") }
-    }
-
-    /// Nobody holds a slice any more.
+    /// No connection is open any more, and nobody holds a slice.
     private func checkBuffers() {
+        for text in world.connectionLeftovers() { fail(text) }
         let statistics = reactor.statistics
-        // What the network holds for somebody who has vanished may lie in them.
         guard statistics.zeroCopySendsInFlight == 0 else { return }
-        let held = [statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse]
-        for group in 0...1 {
-            let returned = kernel.providedBuffers(ofGroup: UInt16(group)).count
-            if held[group] != 0 || returned != provided[group] {
-                fail("\(held[group]) buffers of ring \(group) are out, \(returned) of \(provided[group]) with the kernel")
-            }
-        }
+        let (small, large) = (statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse)
+        if small + large > 0 { fail("\(small) small and \(large) large receive buffers are out") }
     }
 
     private func checkOver() {
-        if kernel.inFlightCount > 0 { fail("\(kernel.inFlightCount) operations are left") }
-        if kernel.openDescriptors > 0 { fail("\(kernel.openDescriptors) descriptors are left") }
+        for text in world.leftovers() { fail(text) }
         let statistics = reactor.statistics
         if statistics.connections > 0 { fail("\(statistics.connections) connections are left") }
         if statistics.operations > 0 { fail("\(statistics.operations) operations are left") }

@@ -24,7 +24,7 @@ enum WorkloadKind: String, CaseIterable {
 
     func makeRun(seed: UInt64) throws -> any SeededRun {
         switch self {
-        case .connections: try Workload(seed: seed)
+        case .connections: try SimulatedConnections(seed: seed)
         }
     }
 }
