@@ -1,8 +1,9 @@
 # Everything from a fresh Debian or Ubuntu machine with Swift: `make run`, `make test`.
 
 SWIFT ?= swift
+SEEDS ?= 2000
 
-.PHONY: help setup run test test-debug test-release sanitize lint samples docs clean
+.PHONY: help setup run test test-debug test-release simulate sanitize lint samples docs clean
 
 help: ## Lists the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -16,11 +17,14 @@ run: samples ## Builds with optimisation and runs the pub/sub scenario, verifyin
 samples: setup ## Builds the samples with optimisation.
 	$(SWIFT) build -c release --product samples
 
-test: setup lint test-debug test-release ## Runs all tests.
+test: setup lint simulate test-debug test-release ## Runs all tests.
 
 test-debug:
 	$(SWIFT) build --build-tests
 	$(SWIFT) test
+
+simulate: samples ## Runs SEEDS seeds over the simulated kernel, and some of them twice, to see that they do the same.
+	Tools/simulate "$$($(SWIFT) build -c release --show-bin-path)/samples" $(SEEDS)
 
 # What counts allocations means something only in optimised code.
 test-release:

@@ -53,7 +53,8 @@ let package = Package(
         ),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .testTarget(
-            name: "UringReactorTests", dependencies: ["UringReactor", "CLiburing", "CTestSupport"], swiftSettings: strict),
+            name: "UringReactorTests", dependencies: ["UringReactor", "ReactorTesting", "CLiburing", "CTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
         .testTarget(
             name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "PubSub", "CLiburing"],

@@ -6,6 +6,7 @@ public import UringReactor
 extension SimulatedKernel {
     public func enter(_ request: EnterRequest) -> Int32 {
         clockMayStand()
+        onLook?()
         record(.enter(request))
         enters += 1
         guard enters <= enterLimit else {
@@ -130,9 +131,14 @@ extension SimulatedKernel {
         let deadline = timeout.map { time.addingReportingOverflow($0) }.map { $0.overflow ? .max : $0.partialValue }
         while true {
             reap()
+            onLook?()
             if ring.completionsReady >= wanted { return 0 }
             // Whoever waits for several and got some is told of no error: the end of io_cqring_wait.
             let hasSome = ring.completionsReady > 0
+            if isInterrupted {
+                isInterrupted = false
+                return hasSome ? 0 : -EINTR
+            }
             if oneShots.takeFailure(of: .enter, unless: { $0 != .interrupted }) != nil
                 || draw(faults.interruptedWait, "wait interrupted") {
                 return hasSome ? 0 : -EINTR

@@ -83,6 +83,10 @@ public import UringReactor
     /// Zero-copy sends whose memory the kernel has not let go of.
     var unnotified: [Operation] = []
     private var clockReads = 0
+    /// The wait that is under way ends, or else the next one.
+    var isInterrupted = false
+    /// Where a ``Simulation`` looks at its condition: at each enter, and when an enter that waits has done what was due.
+    var onLook: (() -> Void)?
 
     enum DeferredWork {
         case attempt(Operation)

@@ -23,6 +23,14 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     public let localAddress: SocketAddress
     /// Whether the library has ended its side: everything it sent has been received.
     public private(set) var sawEnd = false
+    /// Whether nothing more will come: the library has ended its side, or the connection has failed or was never made.
+    public var hasEnded: Bool {
+        switch state {
+        case .connecting: false
+        case .open: sawEnd
+        case .failed, .closed: true
+        }
+    }
     /// Why something that it sent cannot arrive any more. Whoever has heard of a failure when sending may then see an end
     /// when receiving, although bytes were lost: tcp(7) reports an error once.
     public private(set) var sendFailure: Errno?

@@ -19,7 +19,7 @@ import SystemPackage
 /// that called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
 ///
 /// **Life.** It runs once. ``run(_:)`` returns when nothing is in flight any more, so when it has returned the kernel
-/// touches no memory of ours. An operation started after that ends the process with a message, because its callback
+/// touches no memory of ours; only after ``pause()`` it returns before, to be called again. An operation started after that ends the process with a message, because its callback
 /// could never be called; cancelling is harmless.
 @safe public final class Reactor {
     let core: LoopCore
@@ -36,12 +36,15 @@ import SystemPackage
         /// Made, not yet running.
         case new
         case running
+        /// ``run(_:)`` has returned because of ``pause()``, and will be called again.
+        case paused
         /// ``stop()`` was called; everything is being ended.
         case draining
         case finished
     }
     private var phase = Phase.new
     private var stopRequested = false
+    private var pauseRequested = false
     private var wakePollIsArmed = false
     /// The cancel of everything, at the end, is in flight.
     private var sweepIsInFlight = false
@@ -89,13 +92,18 @@ import SystemPackage
     }
 
     deinit {
+        if phase == .paused {
+            leaveToKernel()
+            if unsafe creactor_current() == Unmanaged.passUnretained(self).toOpaque() { setCurrent(nil) }
+        }
         guard phase == .new else { return }
         mailbox.discard()
         core.ring.close()
         waker.close()
     }
 
-    /// The reactor that runs on the calling thread, or nil. Inside of callbacks and handlers never nil.
+    /// The reactor that runs on the calling thread, or was paused there last, or nil. Inside of callbacks and handlers never
+    /// nil.
     public static var current: Reactor? {
         guard let pointer = unsafe creactor_current() else { return nil }
         return unsafe Unmanaged<Reactor>.fromOpaque(pointer).takeUnretainedValue()
@@ -148,7 +156,7 @@ import SystemPackage
 
     // MARK: - Running
 
-    /// When ``run(_:)`` returns by itself.
+    /// When ``run(_:)`` returns for good.
     public enum RunMode: Sendable {
         /// When ``stop()`` is called: for servers, and for reactors that live on posts from other threads.
         case untilStopped
@@ -163,24 +171,27 @@ import SystemPackage
     ///
     /// - Throws: ``ReactorError``.
     public func run(_ mode: RunMode = .untilStopped) throws(ReactorError) {
-        guard phase == .new else { throw phase == .finished ? .finished : .nested }
-        guard unsafe creactor_current() == nil else { throw .nested }
-        owner = creactor_thread_identity()
-        unsafe creactor_set_current(Unmanaged.passUnretained(self).toOpaque())
-        defer { creactor_set_current(nil) }
-        if configuration.ignoresBrokenPipeSignal { Reactor.ignoreBrokenPipeSignal() }
-        do {
-            try core.ring.enable()
-        } catch {
-            throw fail(.ringFailed(error as? Errno ?? .invalidArgument))
+        guard phase == .new || phase == .paused else { throw phase == .finished ? .finished : .nested }
+        // One that is paused makes room.
+        guard Reactor.current?.isPaused ?? true else { throw .nested }
+        setCurrent(self)
+        defer { if phase != .paused { setCurrent(nil) } }
+        if phase == .paused {
+            assertOwner()
+            phase = .running
+        } else {
+            try begin()
         }
-        core.isRunning = true
-        phase = .running
-        armWakePoll()
         core.readClock()
         while true {
             if phase == .running {
-                if stopRequested || mode == .untilIdle && isIdle { beginDraining() }
+                if stopRequested || mode == .untilIdle && isIdle {
+                    beginDraining()
+                } else if pauseRequested {
+                    pauseRequested = false
+                    phase = .paused
+                    return
+                }
             } else if hasDrained {
                 if mailboxIsClosed { break }
                 // What was posted before still runs; what these jobs post does not, or one that always posts itself again
@@ -197,6 +208,38 @@ import SystemPackage
         core.ring.close()
         waker.close()
     }
+
+    private func setCurrent(_ reactor: Reactor?) {
+        unsafe creactor_set_current(reactor.map { unsafe Unmanaged.passUnretained($0).toOpaque() })
+    }
+
+    private func begin() throws(ReactorError) {
+        owner = creactor_thread_identity()
+        if configuration.ignoresBrokenPipeSignal { Reactor.ignoreBrokenPipeSignal() }
+        do {
+            try core.ring.enable()
+        } catch {
+            throw fail(.ringFailed(error as? Errno ?? .invalidArgument))
+        }
+        core.isRunning = true
+        phase = .running
+        armWakePoll()
+    }
+
+    /// Has ``run(_:)`` return at the end of this turn, or, before it is called, at once, with everything as it is:
+    /// connections open, operations in flight, completions waiting. Calling it again, on the same thread, goes on from
+    /// there. For a thread that has other things to do now and then, and for tests that look at what has happened so far.
+    ///
+    /// Nothing happens while it is paused; the thread may use it, its servers and its connections as a handler would, until
+    /// another reactor runs on it. A reactor that stops does not pause, and one that is let go of while it is paused leaks
+    /// what the kernel still has: ``stop()`` it, and run it to its end.
+    public func pause() {
+        assertOwner()
+        pauseRequested = true
+    }
+
+    /// Whether ``run(_:)`` has returned because of ``pause()``.
+    public var isPaused: Bool { phase == .paused }
 
     /// Ends the loop: connections are closed at once, what waits is cancelled, and ``run(_:)`` returns when all that has
     /// ended. Takes effect at the end of the turn; before ``run(_:)``, as soon as that is called. To let connections
@@ -269,9 +312,9 @@ import SystemPackage
     /// Whether the loop has to look at its own state before it may wait.
     private func mustDecide(_ mode: RunMode) -> Bool {
         switch phase {
-        case .running: stopRequested || mode == .untilIdle && isIdle
+        case .running: stopRequested || pauseRequested || mode == .untilIdle && isIdle
         case .draining: hasDrained
-        case .new, .finished: true
+        case .new, .paused, .finished: true
         }
     }
 
@@ -280,13 +323,17 @@ import SystemPackage
     }
 
     private func fail(_ error: ReactorError) -> ReactorError {
-        // The kernel may still hold our memory, so nothing of it is freed.
         phase = .finished
         mailbox.discard()
+        leaveToKernel()
+        return error
+    }
+
+    /// The kernel may still hold our memory, so nothing of it is ever freed.
+    private func leaveToKernel() {
         _ = unsafe Unmanaged.passRetained(core)
         _ = unsafe Unmanaged.passRetained(registry)
         _ = unsafe Unmanaged.passRetained(connections)
-        return error
     }
 
     // MARK: - What is ready

@@ -4,7 +4,8 @@ public import SystemPackage
 public enum ReactorError: Error, Sendable, Equatable, CustomStringConvertible {
     /// ``Reactor/run(_:)`` was called a second time: a reactor runs once.
     case finished
-    /// ``Reactor/run(_:)`` was called on a thread on which a reactor runs already, from one of its callbacks.
+    /// ``Reactor/run(_:)`` was called on a thread on which a reactor runs already, from one of its callbacks. One that
+    /// is paused does not run.
     case nested
     /// The kernel refused to enable the ring or to be entered; what was in flight is lost.
     case ringFailed(Errno)

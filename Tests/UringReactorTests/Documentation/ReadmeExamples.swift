@@ -1,3 +1,5 @@
+import ReactorTesting
+import Testing
 import UringReactor
 
 // The examples of README.md, compiled. What stands between "README:" and "README end" stands there too, line by line,
@@ -99,4 +101,22 @@ enum CallbackExample {
     }
 
     static func print(_ words: Any...) { Printed.add(words) }
+}
+
+/// A test of the server above, over the simulated kernel.
+@Suite struct SimulationExample {
+    typealias Echo = StateMachineExample.Echo
+
+    // README: simulation
+    @Test(arguments: UInt64(1)...200) func echoes(seed: UInt64) throws {
+        let simulation = try Simulation(seed: seed, faults: .nasty(seed: seed))
+        let server = try Server(on: .loopback(port: 7000), reactor: simulation.reactor) { _ in Echo() }
+        let peer = try simulation.connect(to: server.address)
+        peer.send("hello")
+        peer.shutdown()
+        try simulation.run(until: { peer.hasEnded })
+        #expect(peer.received == "hello" || peer.state != .open)
+        try simulation.finish()
+    }
+    // README end
 }

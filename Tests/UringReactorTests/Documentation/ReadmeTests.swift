@@ -66,7 +66,7 @@ enum Printed {
         let folder = FilePath(#filePath).removingLastComponent()
         let readme = try text(of: folder.appending("../../../README.md"))
         let snippets = snippets(in: try text(of: folder.appending("ReadmeExamples.swift")))
-        #expect(snippets.count == 7)
+        #expect(snippets.count == 8)
         for snippet in snippets {
             #expect(readme.contains(snippet), "the README lacks, or has otherwise:\n\(snippet)")
         }
