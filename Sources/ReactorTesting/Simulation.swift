@@ -18,8 +18,8 @@ public import UringReactor
 /// ```
 ///
 /// No time passes but simulated time, and that only within ``advance(by:)``, ``run(until:within:)`` and ``finish()``; an
-/// hour takes as long as what happens in it. The same seed and the same script give the same steps (``SimulatedKernel/trace``),
-/// byte for byte.
+/// hour takes as long as what happens in it. The same seed and the same script give the same steps
+/// (``SimulatedKernel/trace``), byte for byte.
 ///
 /// All of it belongs to the thread that makes it. Between two calls the reactor is paused (``Reactor/pause()``), so the test
 /// may use it, its servers and its connections as a handler would.

@@ -19,8 +19,8 @@ import SystemPackage
 /// that called that. Use from any other thread ends the process with a message; ``handle`` is the way in from there.
 ///
 /// **Life.** It runs once. ``run(_:)`` returns when nothing is in flight any more, so when it has returned the kernel
-/// touches no memory of ours; only after ``pause()`` it returns before, to be called again. An operation started after that ends the process with a message, because its callback
-/// could never be called; cancelling is harmless.
+/// touches no memory of ours; only after ``pause()`` it returns before, to be called again. An operation started after the
+/// end ends the process with a message, because its callback could never be called; cancelling is harmless.
 @safe public final class Reactor {
     let core: LoopCore
     let registry: CallbackRegistry
