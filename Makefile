@@ -3,7 +3,7 @@
 SWIFT ?= swift
 SEEDS ?= 2000
 
-.PHONY: help setup run test test-debug test-release simulate sanitize lint samples docs clean
+.PHONY: help setup run test test-debug test-release simulate mutations sanitize lint samples docs clean
 
 help: ## Lists the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ test-debug:
 
 simulate: samples ## Runs SEEDS seeds over the simulated kernel, and some of them twice, to see that they do the same.
 	Tools/simulate "$$($(SWIFT) build -c release --show-bin-path)/samples" $(SEEDS)
+
+mutations: setup ## Shows that the simulation finds deliberate bugs: builds each and runs seeds; takes half an hour.
+	Tools/mutate
 
 # What counts allocations means something only in optimised code.
 test-release:
