@@ -79,6 +79,8 @@ final class Operation {
     var completionFlags: UInt32 = 0
     /// The provided buffer that a receive has put something into, until the completion that says so.
     var buffer: ProvidedBuffer?
+    /// Its memory as it must be, once it has outlived its first attempt.
+    var heldMemory: HeldMemory?
     /// What a zero-copy send owes.
     var notification: Notification?
     /// Its last completion is held back in its file's order.
@@ -107,6 +109,15 @@ final class Operation {
     /// Which ring of buffers it picks from: `IOSQE_BUFFER_SELECT`.
     var bufferGroup: UInt16? {
         submission.flags & EntryFlags.bufferSelect != 0 ? submission.bufferIndex : nil
+    }
+
+    /// Whether what it is going to write to is filled with a pattern meanwhile. A provided buffer is already, and with
+    /// accept(2) the kernel first reads how long the address may be.
+    var poisonsMemory: Bool {
+        switch opcode {
+        case .recv, .read, .statx: isPending && buffer == nil
+        default: false
+        }
     }
 
     var isMultishot: Bool {

@@ -24,7 +24,10 @@ extension SimulatedKernel {
         if flags & Flags.descriptor != 0 {
             // The key is the open file, not the number: an operation on a descriptor closed and reused does not match.
             file = self.file(submission.descriptor)
-            if file == nil { return -EBADF }
+            guard file != nil else {
+                reject(submission, EBADF)
+                return -EBADF
+            }
         }
         let takesAll = flags & (Flags.all | Flags.any) != 0
         var count: Int32 = 0

@@ -7,12 +7,19 @@ extension SimulatedKernel {
 
     private static let multishotAccept: UInt16 = 1 << 0
 
-    func prepareAccept(_ submission: Submission) -> Int32? {
+    func prepareAccept(_ operation: Operation) -> Int32? {
+        let submission = operation.submission
         let known = UInt32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         // No table of direct descriptors (`file_index`) yet.
         guard submission.length == 0, submission.bufferIndex == 0, submission.fileIndex == 0,
             submission.ioprio & ~SimulatedKernel.multishotAccept == 0, submission.operationFlags & ~known == 0
         else { return EINVAL }
+        guard submission.address != 0 else { return nil }
+        guard let room = UserMemory.load(submission.offset, socklen_t.self) else { return EFAULT }
+        operation.segments = [
+            MemoryRange(address: UInt(submission.address), count: Int(room), isWritten: true),
+            MemoryRange(address: UInt(submission.offset), count: MemoryLayout<socklen_t>.size, isWritten: true),
+        ]
         return nil
     }
 
@@ -25,18 +32,20 @@ extension SimulatedKernel {
         if draw(faults.acceptLimit, "no descriptor for an accept") { return .done(-EMFILE) }
         guard let accepted = listener.takeAccepting() else { return .blocked }
         let descriptor = install(Socket(accepted: accepted, by: listener))
-        storePeerAddress(accepted.remote, operation.submission)
+        storePeerAddress(accepted.remote, operation)
         return operation.isMultishot ? .more(descriptor, again: true) : .done(descriptor)
     }
 
     /// Written at completion, not at submission: trap 8.
-    private func storePeerAddress(_ address: SocketAddress, _ submission: Submission) {
+    private func storePeerAddress(_ address: SocketAddress, _ operation: Operation) {
+        let submission = operation.submission
         guard submission.address != 0, submission.offset != 0 else { return }
         let room = Int(UserMemory.load(submission.offset, socklen_t.self) ?? 0)
         let bytes = AddressCoding.encode(address)
         let target = MemoryRange(address: UInt(submission.address), count: min(room, bytes.count), isWritten: true)
         UserMemory.write(bytes.prefix(room), to: [target], from: 0)
         UserMemory.store(socklen_t(bytes.count), at: submission.offset)
+        if let held = operation.heldMemory { held.refresh(from: 0, length: held.count) }
     }
 
     // MARK: - Connect
@@ -122,6 +131,12 @@ extension SimulatedKernel {
             return 0
         case .connected(let endpoint): return endpoint.shutdown(receiving: receiving, sending: sending)
         }
+    }
+
+    func close(_ submission: Submission) -> Int32 {
+        let errno = closeDescriptor(submission.descriptor)
+        if errno != 0 { reject(submission, errno) }
+        return -errno
     }
 
     func prepareClose(_ submission: Submission) -> Int32? {

@@ -108,9 +108,9 @@ extension SimulatedKernel {
             }
             let wanted = operation.length - operation.transferred
             let (length, isShort) = portion(of: min(wanted, endpoint.incoming.count), operation, faults.shortReceive)
-            UserMemory.write(endpoint.incoming.peek(length), to: operation.segments, from: operation.transferred)
-            operation.transferred += length
             if case .buffer(let buffer) = picked, operation.buffer == nil { use(buffer, for: operation) }
+            write(endpoint.incoming.peek(length), to: operation, from: operation.transferred)
+            operation.transferred += length
             if operation.opcode != .recv || operation.submission.operationFlags & SimulatedKernel.peek == 0 {
                 endpoint.consume(length)
             }
@@ -170,7 +170,7 @@ extension SimulatedKernel {
                 let (length, isShort) = portion(of: min(wanted, room), operation, faults.shortSend)
                 let bytes = UserMemory.read(operation.segments, from: operation.transferred, length: length)
                 endpoint.send(bytes)
-                operation.notification?.add(bytes, to: endpoint)
+                operation.notification?.add(length, to: endpoint)
                 operation.transferred += length
                 if isShort || length == wanted || !isWaitAll(operation) { return .done(Int32(operation.transferred)) }
             }

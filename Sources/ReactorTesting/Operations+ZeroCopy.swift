@@ -6,14 +6,14 @@ struct Notification {
     /// Where the bytes went, and the place in the stream that follows them.
     private(set) var endpoint: Endpoint?
     private(set) var position: UInt64 = 0
-    /// What was sent. The memory must still hold it when the kernel lets go of it: until then a network card may read there,
-    /// for the first time or again.
-    private(set) var bytes: [UInt8] = []
+    /// How much was sent. The memory must still hold it when the kernel lets go of it: until then a network card may read
+    /// there, for the first time or again.
+    private(set) var count = 0
 
-    mutating func add(_ sent: [UInt8], to endpoint: Endpoint) {
+    mutating func add(_ sent: Int, to endpoint: Endpoint) {
         self.endpoint = endpoint
         position = endpoint.sendPosition
-        bytes += sent
+        count += sent
     }
 
     var isDue: Bool { endpoint?.isAcknowledged(position) ?? true }
@@ -54,6 +54,9 @@ extension SimulatedKernel {
     func awaitAcknowledgement(of operation: Operation) {
         operation.stage = .notifying
         letGoOfFile(operation)
+        // What was not sent, nobody needs.
+        hold(operation)
+        operation.heldMemory?.shorten(to: operation.notification?.count ?? 0)
         unnotified.append(operation)
     }
 
@@ -75,12 +78,8 @@ extension SimulatedKernel {
 
     func notify(_ operation: Operation) {
         guard operation.stage == .notifying, let notification = operation.notification else { return }
-        let bytes = UserMemory.read(operation.segments, from: 0, length: notification.bytes.count)
-        if bytes != notification.bytes {
-            violation("the memory of a zero-copy send was written to before its notification: \(operation.submission)")
-        }
         // Also if nothing was sent: `!nd->zc_used`.
-        let hasCopied = configuration.zeroCopySendCopies || bytes.isEmpty
+        let hasCopied = configuration.zeroCopySendCopies || notification.count == 0
         let reports = operation.submission.ioprio & TransferFlags.reportUsage != 0
         complete(operation, result: reports && hasCopied ? Self.copied : 0, flags: CompletionFlags.notification)
         forget(operation)

@@ -2,13 +2,14 @@ import CLiburing
 import UringReactor
 
 /// A buffer of a ring of provided ones, as its entry was when the kernel first saw it.
-struct ProvidedBuffer: Equatable {
+struct ProvidedBuffer: Equatable, CustomStringConvertible {
     let group: UInt16
     let number: UInt16
     let range: MemoryRange
 
     /// Group and number in one.
     var name: UInt32 { UInt32(group) << 16 | UInt32(number) }
+    var description: String { "buffer \(number) of group \(group)" }
 }
 
 /// The kernel's side of a ring of provided buffers: io_uring/kbuf.c.
@@ -84,6 +85,7 @@ struct ProvidedMemory {
     private var names: Set<UInt32> = []
 
     var all: [ProvidedBuffer] { owned }
+    var count: Int { owned.count }
 
     enum Taken {
         case now
@@ -109,6 +111,13 @@ struct ProvidedMemory {
         guard place < owned.count, owned[place] == buffer else { return }
         owned.remove(at: place)
         names.remove(buffer.name)
+    }
+
+    /// The buffer that has a byte in common with `range`, or nil.
+    func owned(overlapping range: MemoryRange) -> ProvidedBuffer? {
+        guard !owned.isEmpty else { return nil }
+        let place = firstPlace(endingAfter: range.address)
+        return place < owned.count && owned[place].range.overlaps(range) ? owned[place] : nil
     }
 
     private func firstPlace(endingAfter address: UInt) -> Int {

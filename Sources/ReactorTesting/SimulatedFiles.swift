@@ -108,7 +108,7 @@ extension SimulatedKernel {
         let start = isPositioned ? Int(clamping: operation.submission.offset) : file.position
         let most = max(0, min(operation.length, file.node.bytes.count - start))
         let (length, _) = portion(of: most, operation, faults.shortReceive)
-        if length > 0 { UserMemory.write(file.node.bytes[start..<start + length], to: operation.segments, from: 0) }
+        if length > 0 { write(file.node.bytes[start..<start + length], to: operation, from: 0) }
         if !isPositioned { file.position += length }
         return .done(Int32(length))
     }
@@ -144,7 +144,7 @@ extension SimulatedKernel {
             node = (file as? RegularFile)?.node
         }
         guard let node else { return .done(-ENOENT) }
-        UserMemory.write([UInt8](repeating: 0, count: 256)[...], to: operation.segments, from: 0)
+        write([UInt8](repeating: 0, count: 256)[...], to: operation, from: 0)
         UserMemory.store(UInt32(0x7ff), at: target)
         UserMemory.store(UInt32(4096), at: target + 4)
         UserMemory.store(UInt32(1), at: target + 16)
@@ -152,6 +152,7 @@ extension SimulatedKernel {
         UserMemory.store(node.inode, at: target + 32)
         UserMemory.store(UInt64(node.bytes.count), at: target + 40)
         UserMemory.store(UInt64((node.bytes.count + 511) / 512), at: target + 48)
+        operation.heldMemory?.refresh(from: 0, length: 256)
         return .done(0)
     }
 }

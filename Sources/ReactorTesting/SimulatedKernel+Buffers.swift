@@ -46,7 +46,10 @@ extension SimulatedKernel {
             violation("the ring of group \(group) is taken back while a receive may pick from it: \(operation.submission)")
         }
         lookAt(ring)
-        for buffer in ring.waiting { providedMemory.giveBack(buffer) }
+        for buffer in ring.waiting {
+            checkUnwritten(buffer)
+            giveBack(buffer)
+        }
         bufferRings[group] = nil
     }
 
@@ -65,16 +68,15 @@ extension SimulatedKernel {
             return
         }
         for buffer in added {
-            let name = "buffer \(buffer.number) of group \(buffer.group)"
             guard buffer.range.address != 0, buffer.range.count > 0 else {
-                violation("\(name) is empty: an entry that was added, but never filled?")
+                violation("\(buffer) is empty: an entry that was added, but never filled?")
                 continue
             }
             switch providedMemory.take(buffer) {
-            case .now: break
-            case .sameNumber: violation("\(name) is provided a second time, while it is the kernel's")
+            case .now: if checkProvided(buffer) { poison(buffer) }
+            case .sameNumber: violation("\(buffer) is provided a second time, while it is the kernel's")
             case .overlaps(let other):
-                violation("\(name) overlaps buffer \(other.number) of group \(other.group), which is the kernel's")
+                violation("\(buffer) overlaps \(other), which is the kernel's")
             }
         }
     }
@@ -96,15 +98,23 @@ extension SimulatedKernel {
 
     /// Something was received into the buffer: it leaves its ring, and stays the kernel's until the completion is posted.
     func use(_ buffer: ProvidedBuffer, for operation: Operation) {
+        checkUnwritten(buffer)
         bufferRings[buffer.group]?.advance()
+        memory.filled.insert(buffer.name)
         operation.buffer = buffer
+    }
+
+    private func giveBack(_ buffer: ProvidedBuffer) {
+        providedMemory.giveBack(buffer)
+        memory.filled.remove(buffer.name)
+        memory.reported.remove(buffer.name)
     }
 
     /// Brings the buffer of a completion back to the library: the flags that say so.
     func giveBackBuffer(of operation: Operation) -> UInt32 {
         guard let buffer = operation.buffer else { return 0 }
         operation.buffer = nil
-        providedMemory.giveBack(buffer)
+        giveBack(buffer)
         return CompletionFlags.buffer | UInt32(buffer.number) << 16
     }
 }

@@ -13,6 +13,7 @@ extension SimulatedKernel {
             violation("more than \(enterLimit) enters: the loop turns without end")
             return -EBADF
         }
+        checkMemory()
         lookAtBufferRings()
         let start = time
         let result = entered(request)

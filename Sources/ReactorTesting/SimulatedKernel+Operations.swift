@@ -32,15 +32,35 @@ extension SimulatedKernel {
 
         // As on Linux, what is wrong with the submission itself comes before a bad descriptor.
         if let errno = prepare(operation) {
+            // Nothing was begun with its memory.
+            operation.segments = []
+            reject(submission, errno)
             settle(operation, result: -errno)
-        } else if usesFile, file == nil {
+            return
+        }
+        if usesFile, file == nil {
+            operation.segments = []
+            reject(submission, EBADF)
             settle(operation, result: -EBADF)
-        } else if submission.flags & EntryFlags.async != 0 || SimulatedKernel.isAlwaysDeferred(submission.opcode) {
+            return
+        }
+        checkOverlaps(of: operation)
+        if submission.flags & EntryFlags.async != 0 || SimulatedKernel.isAlwaysDeferred(submission.opcode) {
             operation.stage = .woken
+            hold(operation)
             deferredWork.append(.attempt(operation))
         } else {
             attempt(operation)
         }
+    }
+
+    /// What Linux refuses, although it looks at nothing but the submission: a mistake of whoever filled it.
+    func reject(_ submission: Submission, _ errno: Int32) {
+        // One that was never filled has been reported as such.
+        guard configuration.rejectsLoudly, !submission.isPoison, [EBADF, EFAULT, EINVAL, EOPNOTSUPP].contains(errno) else {
+            return
+        }
+        violation("refused with \(SimulatedKernel.describe(-errno)): \(submission)")
     }
 
     private static func usesFile(_ opcode: Opcode) -> Bool {
@@ -72,7 +92,7 @@ extension SimulatedKernel {
         case .asyncCancel: return prepareCancel(submission)
         case .pollAdd: return preparePoll(submission)
         case .pollRemove: return submission.length == 0 && submission.offset == 0 ? nil : EINVAL
-        case .accept: return prepareAccept(submission)
+        case .accept: return prepareAccept(operation)
         case .connect: return prepareConnect(operation)
         case .recv, .send: return prepareTransfer(operation)
         case .sendmsg: return prepareSendmsg(operation)
@@ -98,7 +118,7 @@ extension SimulatedKernel {
         case .send, .sendmsg: send(operation)
         case .sendZeroCopy, .sendmsgZeroCopy: sendZeroCopy(operation)
         case .shutdown: .done(-shutdown(operation.file, Int32(operation.submission.length)))
-        case .close: .done(-closeDescriptor(operation.submission.descriptor))
+        case .close: .done(close(operation.submission))
         case .read: operation.file is Socket ? receive(operation) : readFile(operation)
         case .write: operation.file is Socket ? send(operation) : writeFile(operation)
         case .fsync: .done(operation.file is RegularFile ? 0 : -EINVAL)
@@ -175,6 +195,7 @@ extension SimulatedKernel {
         // Whoever waits for something to receive holds no buffer.
         if operation.bufferGroup != nil, operation.buffer == nil { operation.segments = [] }
         operation.stage = .waiting
+        hold(operation)
         operation.file?.addWaiter(operation)
     }
 
@@ -203,7 +224,9 @@ extension SimulatedKernel {
         let late = draw(faults.lateCompletion, "late completion") ? random.next(in: faults.delay) : 0
         var due = time + late
         guard let file = operation.file, operation.direction != .none else {
-            late > 0 ? events.schedule(.post(operation, result: result), at: due) : post(operation, result: result)
+            guard late > 0 else { return post(operation, result: result) }
+            hold(operation)
+            events.schedule(.post(operation, result: result), at: due)
             return
         }
         var held = operation.direction == .receive ? file.heldReceives : file.heldSends
@@ -215,6 +238,7 @@ extension SimulatedKernel {
         held.count += 1
         held.last = due
         if operation.direction == .receive { file.heldReceives = held } else { file.heldSends = held }
+        hold(operation)
         events.schedule(.post(operation, result: result), at: due)
         operation.isHeld = true
     }
@@ -244,6 +268,7 @@ extension SimulatedKernel {
 
     func complete(_ operation: Operation, result: Int32, flags: UInt32) {
         guard let ring else { return }
+        if operation.notification == nil || flags & CompletionFlags.notification != 0 { letGoOfMemory(of: operation) }
         let flags = flags | giveBackBuffer(of: operation)
         record(.completed(
             operation.opcode, userData: operation.userData, result: result, flags: flags, overflowed: !ring.hasRoom))
@@ -258,6 +283,7 @@ extension SimulatedKernel {
     func forget(_ operation: Operation) {
         operation.stage = .posted
         operation.connector = nil
+        letGoOfMemory(of: operation)
         operations[operation.id] = nil
         letGoOfFile(operation)
     }

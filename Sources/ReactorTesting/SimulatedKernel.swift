@@ -19,8 +19,8 @@ public import UringReactor
 /// ```
 ///
 /// Used from one thread, apart from its `Waker`. What Linux would accept but no correct program does (a submission that
-/// was never filled, a ring closed over operations in flight, a buffer provided twice, the memory of a zero-copy send
-/// written to before its notification) is a *violation*, and ends the program with a message unless ``onViolation`` says
+/// was never filled, a ring closed over operations in flight, a buffer provided twice, memory that is freed, used again or
+/// written to while the kernel has it) is a *violation*, and ends the program with a message unless ``onViolation`` says
 /// otherwise.
 @safe public final class SimulatedKernel: Kernel {
     public let configuration: Configuration
@@ -97,6 +97,7 @@ public import UringReactor
     /// Rings of provided buffers by group.
     var bufferRings: [UInt16: ProvidedBuffers] = [:]
     var providedMemory = ProvidedMemory()
+    var memory = KernelMemory()
 
     var descriptors: [OpenFile?] = []
     var bindings = Bindings()
@@ -187,6 +188,7 @@ public import UringReactor
         unnotified = []
         bufferRings = [:]
         providedMemory = ProvidedMemory()
+        memory = KernelMemory()
     }
 
     // MARK: - Time

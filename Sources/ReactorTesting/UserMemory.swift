@@ -1,7 +1,8 @@
+import Glibc
+
 /// The library's memory, as the kernel sees it: by addresses that came with a submission.
 ///
-/// All of the simulator's accesses to memory it does not own are here, so that a later version can check each against
-/// what is allocated.
+/// All of the simulator's accesses to memory it does not own are here.
 enum UserMemory {
     /// The value at `address`, or nil for a null address (`EFAULT`).
     static func load<Value: BitwiseCopyable>(_ address: UInt64, _ type: Value.Type = Value.self) -> Value? {
@@ -39,7 +40,23 @@ enum UserMemory {
         }
     }
 
-    private static func forEach(
+    /// Fills what `segments` hold together, from their byte `start` on.
+    static func fill(_ segments: [MemoryRange], from start: Int, with byte: UInt8) {
+        unsafe forEach(segments, from: start, length: .max) { pointer, count in
+            unsafe memset(pointer, Int32(byte), count)
+        }
+    }
+
+    /// The first byte in `range` that is not `byte`, or nil. A range of equal bytes equals itself, moved by one.
+    static func firstByte(in range: MemoryRange, otherThan byte: UInt8) -> Int? {
+        guard range.count > 0, let pointer = unsafe UnsafeRawPointer(bitPattern: range.address) else { return nil }
+        if unsafe pointer.load(as: UInt8.self) == byte, unsafe memcmp(pointer, pointer + 1, range.count - 1) == 0 {
+            return nil
+        }
+        return (0..<range.count).first { unsafe pointer.load(fromByteOffset: $0, as: UInt8.self) != byte }
+    }
+
+    static func forEach(
         _ segments: [MemoryRange], from start: Int, length: Int, _ body: (UnsafeMutableRawPointer, Int) -> Void
     ) {
         var skip = start

@@ -45,7 +45,7 @@ import UringReactor
     }
 
     @Test func aKernelWithoutMultishotReceivesRefusesThem() throws {
-        var configuration = SimulatedKernel.Configuration()
+        var configuration = SimulatedKernel.Configuration.quiet
         configuration.capabilities.multishotReceive = false
         let ring = try TestRing(SimulatedKernel(configuration: configuration))
         #expect(throws: Errno.invalidArgument) { try ring.buffers() }

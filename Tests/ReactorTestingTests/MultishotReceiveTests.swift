@@ -49,7 +49,7 @@ import UringReactor
     }
 
     @Test func aLengthIsRefused() throws {
-        let ring = try TestRing(SimulatedKernel())
+        let ring = try TestRing(SimulatedKernel(configuration: .quiet))
         _ = try ring.buffers()
         let (_, far, _) = try ring.connection()
         ring.receive(1, far, length: 8)

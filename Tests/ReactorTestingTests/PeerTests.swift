@@ -167,7 +167,7 @@ import UringReactor
     }
 
     @Test func timeoutsCanBeRefused() throws {
-        var configuration = SimulatedKernel.Configuration()
+        var configuration = SimulatedKernel.Configuration.quiet
         configuration.capabilities.multishotTimeout = false
         let ring = try TestRing(SimulatedKernel(configuration: configuration))
         ring.timeout(1, nanoseconds: 1_000, flags: 1 << 6)

@@ -84,7 +84,7 @@ import UringReactor
     }
 
     @Test func unknownOpcodesAndFlagsAreRefused() throws {
-        let ring = try TestRing(SimulatedKernel())
+        let ring = try TestRing(SimulatedKernel(configuration: .quiet))
         unsafe ring.queue(1) { unsafe $0.pointee = .init(); unsafe $0.pointee.opcode = 200 }
         unsafe ring.queue(2) { unsafe $0.pointee = .init(); unsafe $0.pointee.flags = 1 << 2 }
         // CQE_SKIP_SUCCESS

@@ -70,6 +70,7 @@ import UringReactor
         var configuration = SimulatedKernel.Configuration()
         configuration.sendBuffer = 4
         configuration.receiveBuffer = 4
+        configuration.checksMemory = false
         let kernel = SimulatedKernel(configuration: configuration)
         let ring = try TestRing(kernel)
         let (near, far, _) = try ring.connection()

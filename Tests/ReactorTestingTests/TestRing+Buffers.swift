@@ -37,6 +37,10 @@ import SystemPackage
         unsafe ring_store_release_16(memory.tail, tail &+ 1)
     }
 
+    func start(of number: UInt16) -> UnsafeMutableRawPointer {
+        unsafe bytes.memory.baseAddress! + Int(number) * size
+    }
+
     /// Adds an entry that nobody has written to.
     func provideUnfilled() {
         unsafe ring_store_release_16(memory.tail, memory.tail.pointee &+ 1)
