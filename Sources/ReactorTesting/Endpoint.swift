@@ -224,10 +224,34 @@ final class Endpoint {
         self.peer = nil
     }
 
-    /// The network breaks the connection: both ends are reset.
-    func breakConnection() {
-        peer?.receiveReset()
-        receiveReset()
+    /// How the network breaks a connection.
+    enum Break {
+        case reset
+        /// Nothing arrives any more, and both ends give up.
+        case timeout
+        /// This end gives up. The other one asks later, and is answered with a reset.
+        case timeoutAndReset
+    }
+
+    /// The network breaks the connection, for both ends.
+    func breakConnection(_ way: Break = .reset) {
+        switch way {
+        case .reset:
+            peer?.receiveReset()
+            receiveReset()
+        case .timeout:
+            peer?.fail(ETIMEDOUT)
+            fail(ETIMEDOUT)
+        case .timeoutAndReset:
+            fail(ETIMEDOUT)
+            peer?.receiveReset()
+        }
+    }
+
+    /// Whether somebody would notice.
+    var canBreak: Bool {
+        guard let peer else { return false }
+        return !(isDead && peer.isDead) && !(isReleased && peer.isReleased)
     }
 
     /// FIN.
@@ -241,12 +265,18 @@ final class Endpoint {
         owner?.endpointChanged(changes)
     }
 
-    /// RST: tcp_reset(). What was received stays readable; what was not sent is gone.
+    /// RST: tcp_reset(). What was not sent is gone.
     func receiveReset() {
+        fail()
+    }
+
+    /// `sk_err` is set, and the connection is no more: tcp_reset() unless it is another errno's doing. What was received
+    /// stays readable.
+    private func fail(_ errno: Int32? = nil) {
         guard !isDead else { return }
         // The end was behind the bytes that had not arrived: nobody will see it.
         if incoming.count > receiveCapacity { end = .none }
-        pendingError = end == .seen && !sendShut ? EPIPE : ECONNRESET
+        pendingError = errno ?? (end == .seen && !sendShut ? EPIPE : ECONNRESET)
         incoming.truncate(to: receiveCapacity)
         die()
         owner?.endpointChanged([.readable, .writable, .error, .hangUp, .peerHangUp])

@@ -11,6 +11,8 @@ struct Event {
         case notify(Operation)
         /// Nobody answered a connect.
         case connectTimeout(Operation)
+        /// The network breaks a connection.
+        case breakConnection(Endpoint, Endpoint.Break)
         /// A test's own step.
         case script(() -> Void)
     }
@@ -27,6 +29,7 @@ struct Event {
             operation.isPending && operation.timer?.generation == generation
         case .post(let operation, _), .notify(let operation): operation.stage != .posted
         case .attempt(let operation), .connectTimeout(let operation): operation.isPending
+        case .breakConnection(let endpoint, _): endpoint.canBreak
         case .script: true
         }
     }

@@ -21,11 +21,28 @@ public struct FaultPlan: Sendable, Equatable {
     public var delay: ClosedRange<UInt64> = 1...1_000_000
     /// A send or receive finds that the connection was reset.
     public var connectionReset = 0.0
-    /// An accept finds no descriptor left: `EMFILE`.
+    /// The network breaks a connection some time after it was made, whatever it is doing then, and even if nobody is doing
+    /// anything: a reset (`ECONNRESET`, or `EPIPE` after the peer's end), or silence until keepalive or `TCP_USER_TIMEOUT`
+    /// give up (`ETIMEDOUT`), tcp(7). The other end may find out in another way.
+    public var brokenConnection = 0.0
+    /// How long such a connection lasts, in nanoseconds of simulated time.
+    public var connectionLife: ClosedRange<UInt64> = 1...100_000_000
+    /// An accept finds no descriptor left, in the process or in the system, or no memory: `EMFILE`, `ENFILE`, `ENOBUFS`,
+    /// `ENOMEM`.
     public var acceptLimit = 0.0
+    /// The connection that an accept was to bring is gone: `ECONNABORTED`, accept(2). Where somebody asks for the peer's
+    /// address, `do_accept` in net/socket.c says so; elsewhere, a security module may.
+    public var abortedAccept = 0.0
+    /// A send, receive or accept is interrupted before it has done anything: `EINTR`. io_uring/net.c and io_uring/rw.c make
+    /// it of the `ERESTARTSYS` of a worker thread. Not a connect: interrupted, it goes on by itself, and nothing could
+    /// be done with its socket but to poll it, connect(2).
+    public var interruptedOperation = 0.0
     /// A multishot operation ends, its last completion without `IORING_CQE_F_MORE`, although nothing failed. That
     /// completion brings what the others bring: a descriptor, or bytes in a buffer.
     public var multishotEnd = 0.0
+    /// A multishot accept or receive ends with nothing, though nobody has cancelled it: `ECANCELED`. Linux had no memory to
+    /// poll the socket, and lets no worker thread do a multishot: `io_wq_submit_work` in io_uring/io_uring.c.
+    public var emptyMultishotEnd = 0.0
     /// A cancellation comes too late: `EALREADY`, and the operation completes on its own.
     public var lostCancel = 0.0
     /// A receive that selects a buffer finds none, though there are some: `ENOBUFS`, which ends a multishot. On Linux,
@@ -62,8 +79,13 @@ public struct FaultPlan: Sendable, Equatable {
         plan.lateReadiness = often(0.3)
         plan.delay = 1...random.next(in: UInt64(1_000)...UInt64(50_000_000))
         plan.connectionReset = often(0.01)
+        plan.brokenConnection = often(0.2)
+        plan.connectionLife = 1...random.next(in: UInt64(100_000)...UInt64(1_000_000_000))
         plan.acceptLimit = often(0.1)
+        plan.abortedAccept = often(0.1)
+        plan.interruptedOperation = often(0.05)
         plan.multishotEnd = often(0.2)
+        plan.emptyMultishotEnd = often(0.05)
         plan.lostCancel = often(0.4)
         plan.noBuffers = often(0.2)
         plan.sendAgain = often(0.3)

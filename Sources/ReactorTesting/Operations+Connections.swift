@@ -29,8 +29,14 @@ extension SimulatedKernel {
         guard hasDescriptor else { return .done(-EMFILE) }
         guard listener.isListening else { return .done(-EINVAL) }
         guard !listener.accepting.isEmpty else { return .blocked }
-        if draw(faults.acceptLimit, "no descriptor for an accept") { return .done(-EMFILE) }
+        if draw(faults.acceptLimit, "no descriptor for an accept") {
+            return .done(-[EMFILE, ENFILE, ENOBUFS, ENOMEM][random.next(in: 0...3)])
+        }
         guard let accepted = listener.takeAccepting() else { return .blocked }
+        if draw(faults.abortedAccept, "accepted connection is gone") {
+            accepted.endpoint.abort()
+            return .done(-ECONNABORTED)
+        }
         let descriptor = install(Socket(accepted: accepted, by: listener))
         storePeerAddress(accepted.remote, operation)
         return operation.isMultishot ? .more(descriptor, again: true) : .done(descriptor)

@@ -116,6 +116,9 @@ extension SimulatedKernel {
         case .attempt(let operation): attempt(operation)
         case .notify(let operation): notify(operation)
         case .connectTimeout(let operation): connectTimedOut(operation)
+        case .breakConnection(let endpoint, let way):
+            record(.fault("connection breaks"))
+            endpoint.breakConnection(way)
         case .script(let body): body()
         }
     }

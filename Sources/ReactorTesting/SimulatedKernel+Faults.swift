@@ -82,6 +82,13 @@ extension SimulatedKernel {
         oneShots.addLostCancel()
     }
 
+    /// A connection was made: maybe not for long.
+    func drawBreak(of endpoint: Endpoint) {
+        guard draw(faults.brokenConnection, "connection will break") else { return }
+        let way: Endpoint.Break = [.reset, .timeout, .timeoutAndReset][random.next(in: 0...2)]
+        events.schedule(.breakConnection(endpoint, way), at: time + random.next(in: faults.connectionLife))
+    }
+
     /// Whether a fault happens now. Draws nothing for a fault that never happens, so that plans without it are not
     /// disturbed by it.
     func draw(_ probability: Double, _ name: String) -> Bool {

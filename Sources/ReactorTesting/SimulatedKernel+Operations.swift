@@ -140,6 +140,10 @@ extension SimulatedKernel {
                 settle(operation, result: failure(of: operation, errno.rawValue))
                 return
             }
+            if let errno = disturbance(of: operation) {
+                settle(operation, result: failure(of: operation, errno))
+                return
+            }
             switch step(operation, isFirst: isFirst) {
             case .done(let result):
                 settle(operation, result: result)
@@ -168,6 +172,17 @@ extension SimulatedKernel {
             }
             isFirst = false
         }
+    }
+
+    /// An errno with which an operation ends that has done nothing wrong, nor anything else.
+    private func disturbance(of operation: Operation) -> Int32? {
+        switch operation.opcode {
+        case .accept, .recv, .send, .sendmsg, .sendZeroCopy, .sendmsgZeroCopy: break
+        case .read, .write: guard operation.file is Socket else { return nil }
+        default: return nil
+        }
+        if draw(faults.interruptedOperation, "operation interrupted") { return EINTR }
+        return operation.isMultishot && draw(faults.emptyMultishotEnd, "multishot ends with nothing") ? ECANCELED : nil
     }
 
     /// `MULTISHOT_MAX_RETRY` in io_uring/net.c, Linux 6.8: so often a multishot receive looks again, and then lets others

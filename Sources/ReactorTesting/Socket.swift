@@ -129,6 +129,7 @@ final class Socket: OpenFile, EndpointOwner {
         while hasPlace, !knocking.isEmpty {
             let connector = knocking.removeFirst()
             let (near, far) = Endpoint.pair(transport, connector.capacities, capacities)
+            if transport == .tcp { kernel.drawBreak(of: near) }
             let local = kernel.facing(connector.localAddress, of: self)
             accepting.append(Accepting(endpoint: far, local: local, remote: connector.localAddress))
             connector.connected(near, to: local)

@@ -169,7 +169,8 @@ import UringReactor
             if connections[index].open == 1 { try? kernel.shutdown(connections[index].socket, .both) }
         }
         var rounds = 0
-        while connections.count < clients || connections.contains(where: { $0.open > 0 }) {
+        var gone = 0
+        while connections.count + gone < clients || connections.contains(where: { $0.open > 0 }) {
             rounds += 1
             precondition(rounds < 100_000, "no progress\n\(kernel.state)")
             let status = ring.enter(wait: 1)
@@ -184,6 +185,7 @@ import UringReactor
                         receive(connections.count - 1)
                         send(connections.count - 1)
                     }
+                    if completion.result == -ECONNABORTED { gone += 1 }
                     if !completion.hasMore { ring.accept(1, listener, multishot: true) }
                 case 100..<200 where completion.result > 0:
                     connections[index].received += connections[index].sink.text(completion.result)
@@ -246,7 +248,8 @@ import UringReactor
         #expect(faults == [
             "enter fails with EAGAIN", "wait interrupted", "partial submit", "short send",
             "short recv", "late completion", "late readiness", "connection reset", "no descriptor for an accept",
-            "multishot ends", "lost cancel",
+            "multishot ends", "lost cancel", "multishot ends with nothing", "operation interrupted",
+            "connection will break", "connection breaks", "accepted connection is gone",
         ])
     }
 

@@ -1,0 +1,130 @@
+import Glibc
+import ReactorTesting
+import SystemPackage
+import Testing
+import UringReactor
+
+/// One fault at a time, as often as can be: the library goes on, and says what it cannot help.
+@Suite struct SurvivalTests {
+    private final class Log {
+        var reasons: [CloseReason] = []
+    }
+
+    private struct Echo: ConnectionHandler {
+        let log: Log
+
+        mutating func handle(_ event: ConnectionEvent, on connection: Connection) -> NextStep {
+            switch event {
+            case .received(let bytes):
+                connection.send(bytes)
+                return .continue
+            case .opened, .drained: return .continue
+            case .ended, .timedOut: return .close
+            case .closed(let reason):
+                log.reasons.append(reason)
+                return .close
+            }
+        }
+    }
+
+    /// Eight peers that want 3,000 bytes each echoed, over a kernel with these faults: how many of them got all, and why the
+    /// connections ended. `faults` is how often the fault of that name came up.
+    private func run(
+        _ fault: String, silent: Bool = false, _ change: (inout FaultPlan) -> Void
+    ) throws -> (complete: Int, reasons: Set<CloseReason>, faults: Int) {
+        let text = Bytes((0..<3_000).map { UInt8($0 % 251) })
+        var configuration = SimulatedKernel.Configuration()
+        change(&configuration.faults)
+        configuration.sendBuffer = 512
+        configuration.receiveBuffer = 512
+        configuration.traceLimit = 1 << 20
+        let kernel = SimulatedKernel(seed: 7, configuration: configuration)
+        let reactor = try Reactor(kernel: kernel)
+        let log = Log()
+        let server = try Server(on: .loopback(port: 7_000), reactor: reactor) { _ in Echo(log: log) }
+        let peers = try (0..<8).map { _ in try kernel.connect(to: .loopback(port: 7_000)) }
+        for peer in peers where !silent {
+            peer.onReceive = { peer, _ in
+                if peer.received.count == text.count { peer.shutdown() }
+            }
+            peer.send(text)
+        }
+        reactor.after(.seconds(60)) {
+            server.stop()
+            reactor.stop()
+        }
+        try reactor.run()
+        #expect(kernel.inFlightCount == 0)
+        for peer in peers { #expect(text.starts(with: peer.received)) }
+        let faults = kernel.trace.count { $0.step == .fault(fault) }
+        return (peers.count { $0.received == text }, Set(log.reasons), faults)
+    }
+
+    @Test func interruptedOperationsAreTriedAgain() throws {
+        let (complete, _, faults) = try run("operation interrupted") { $0.interruptedOperation = 0.5 }
+        #expect(complete == 8)
+        #expect(faults > 20)
+    }
+
+    @Test func multishotsThatEndWithNothingAreStartedAgain() throws {
+        let (complete, _, faults) = try run("multishot ends with nothing") { $0.emptyMultishotEnd = 0.5 }
+        #expect(complete == 8)
+        #expect(faults > 8)
+    }
+
+    @Test func acceptsThatFindNoPlaceAreTriedAgain() throws {
+        let (complete, _, faults) = try run("no descriptor for an accept") { $0.acceptLimit = 0.7 }
+        #expect(complete == 8)
+        #expect(faults > 4)
+    }
+
+    @Test func anAcceptWhoseConnectionIsGoneIsFollowedByTheNext() throws {
+        let (complete, _, faults) = try run("accepted connection is gone") { $0.abortedAccept = 0.5 }
+        #expect(faults > 0)
+        #expect(complete == 8 - faults)
+    }
+
+    /// Nobody does anything: the connection only waits for something to receive.
+    @Test func aConnectionThatBreaksWhileNothingHappensEnds() throws {
+        let (_, reasons, faults) = try run("connection breaks", silent: true) { $0.brokenConnection = 1 }
+        #expect(faults == 8)
+        #expect(reasons.isSubset(of: [.reset, .timedOut]))
+        #expect(reasons.count == 2)
+    }
+
+    @Test func aConnectionThatBreaksInTheMiddleEnds() throws {
+        let (complete, reasons, faults) = try run("connection breaks") {
+            $0.brokenConnection = 0.7
+            $0.connectionLife = 1...10_000
+            // So that they last.
+            $0.lateReadiness = 0.5
+            $0.delay = 1...5_000
+        }
+        #expect(faults > 2)
+        #expect(complete < 8)
+        #expect(!reasons.isDisjoint(with: [.reset, .brokenPipe, .timedOut]))
+    }
+
+    /// The peer's end was seen before the network broke: tcp_reset() says `EPIPE` then, not `ECONNRESET`.
+    @Test func aConnectionThatBreaksAfterThePeersEndSaysSo() throws {
+        let kernel = SimulatedKernel()
+        let ring = try TestRing(kernel)
+        let (listener, address) = try ring.listener()
+        kernel.faults.brokenConnection = 1
+        kernel.faults.connectionLife = 1_000_000...1_000_000
+        var results: Set<Int32> = []
+        for number in UInt64(0)..<20 {
+            let peer = try kernel.connect(to: address)
+            ring.accept(100 + number, listener)
+            let socket = FileDescriptor(rawValue: ring.result(100 + number))
+            if number % 2 == 0 { peer.shutdown() }
+            kernel.advance(by: .milliseconds(2))
+            ring.send(200 + number, socket, ring.buffer("x"))
+            ring.enter()
+            ring.send(300 + number, socket, ring.buffer("x"))
+            results.insert(ring.result(300 + number))
+            kernel.close(socket)
+        }
+        #expect(results.contains(-EPIPE))
+    }
+}
