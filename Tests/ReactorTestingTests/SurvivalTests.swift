@@ -127,4 +127,68 @@ import UringReactor
         }
         #expect(results.contains(-EPIPE))
     }
+
+    @Test func socketOptionsAreSetInTheSameOrderInEveryProcess() throws {
+        let kernel = SimulatedKernel()
+        let reactor = try Reactor(kernel: kernel)
+        var configuration = ServerConfiguration()
+        for option in [SocketOption.keepAlive, .sendBuffer, .receiveBuffer, .reusePort] {
+            configuration.socketOptions[option] = 5_000
+        }
+        let server = try Server(on: .loopback(port: 7_000), configuration: configuration, reactor: reactor) { _ in
+            Echo(log: Log())
+        }
+        reactor.connect(
+            to: .loopback(port: 7_000), socketOptions: configuration.socketOptions, handler: Echo(log: Log()))
+        reactor.after(.seconds(1)) {
+            server.stop()
+            reactor.stop()
+        }
+        try reactor.run()
+        let set = kernel.trace.map(\.description).compactMap { line in
+            line.firstRange(of: " setOption 1,").map { Int(line[$0.upperBound...].prefix { $0 != " " }) ?? 0 }
+        }
+        // SO_REUSEADDR is the server's own.
+        let expected = [SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_REUSEPORT].map(Int.init)
+        #expect(set == [Int(SO_REUSEADDR)] + expected + expected)
+    }
+
+    /// In two processes, whose hash seeds and addresses differ.
+    @Test func theSameSeedGivesTheSameTraceInAnyProcess() async throws {
+        let first = try await #require(
+            processExitsWith: .success, observing: [\.standardOutputContent], performing: SurvivalTests.printTrace)
+        let second = try await #require(
+            processExitsWith: .success, observing: [\.standardOutputContent], performing: SurvivalTests.printTrace)
+        #expect(first.standardOutputContent.count > 10_000)
+        // Compared here, for an expectation that fails prints both.
+        let isSame = first.standardOutputContent == second.standardOutputContent
+        #expect(isSame)
+    }
+
+    private static let printTrace: @Sendable () async throws -> Void = {
+        for seed in UInt64(1)...5 {
+            var configuration = SimulatedKernel.Configuration()
+            configuration.faults = .nasty(seed: seed)
+            configuration.sendBuffer = 1_024
+            configuration.receiveBuffer = 1_024
+            let kernel = SimulatedKernel(seed: seed, configuration: configuration)
+            let reactor = try Reactor(kernel: kernel)
+            let log = Log()
+            let server = try Server(on: .loopback(port: 7_000), reactor: reactor) { _ in Echo(log: log) }
+            for number in 0..<8 {
+                kernel.schedule(after: .microseconds(10 * number)) { [unowned kernel] in
+                    guard let peer = try? kernel.connect(to: .loopback(port: 7_000)) else { return }
+                    peer.onReceive = { peer, _ in if peer.received.count == 5_000 { peer.shutdown() } }
+                    peer.send(Bytes([UInt8](repeating: 7, count: 5_000)))
+                }
+            }
+            reactor.after(.seconds(60)) {
+                server.stop()
+                reactor.stop()
+            }
+            try reactor.run()
+            print("trace of seed \(seed)")
+            for event in kernel.trace { print(event) }
+        }
+    }
 }

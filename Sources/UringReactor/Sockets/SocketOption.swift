@@ -29,6 +29,14 @@ public struct SocketOption: Sendable, Hashable {
     public static let ipv6Only = SocketOption(level: Int32(IPPROTO_IPV6), name: IPV6_V6ONLY)
 }
 
+extension [SocketOption: Int] {
+    /// The same order in every process: a dictionary's own depends on where it runs.
+    var inOrder: [(option: SocketOption, value: Int)] {
+        map { (option: $0.key, value: $0.value) }
+            .sorted { ($0.option.level, $0.option.name) < ($1.option.level, $1.option.name) }
+    }
+}
+
 /// Which half of a connection shutdown(2) ends.
 public enum ShutdownDirection: Sendable, Hashable {
     /// No more receives: `SHUT_RD`.
