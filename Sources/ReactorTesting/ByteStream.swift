@@ -13,9 +13,10 @@ struct ByteStream {
     var count: Int { bytes.count - head }
     var room: Int { max(0, capacity - count) }
 
-    mutating func append(_ source: some Collection<UInt8>) {
+    mutating func append(_ source: some Sequence<UInt8>) {
+        let before = bytes.count
         bytes.append(contentsOf: source)
-        position += UInt64(source.count)
+        position += UInt64(bytes.count - before)
     }
 
     /// The first `length` bytes, left where they are.

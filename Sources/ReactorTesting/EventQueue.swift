@@ -41,8 +41,12 @@ struct EventQueue {
     private var sequence: UInt64 = 0
 
     mutating func schedule(_ action: Event.Action, at due: UInt64) {
-        heap.append(Event(due: due, sequence: sequence, action: action))
+        insert(Event(due: due, sequence: sequence, action: action))
         sequence += 1
+    }
+
+    private mutating func insert(_ event: Event) {
+        heap.append(event)
         var child = heap.count - 1
         while child > 0, EventQueue.isBefore(heap[child], heap[(child - 1) / 2]) {
             heap.swapAt(child, (child - 1) / 2)
@@ -67,10 +71,16 @@ struct EventQueue {
 
     /// The scripts due at `time` or before, removed, in order; everything else stays.
     mutating func popScript(until time: UInt64) -> Event? {
-        let scripts = heap.filter { if case .script = $0.action { $0.due <= time } else { false } }
-        guard let first = scripts.min(by: EventQueue.isBefore) else { return nil }
-        let rest = heap.filter { $0.sequence != first.sequence }.sorted(by: EventQueue.isBefore)
-        heap = rest
+        func isWanted(_ event: Event) -> Bool {
+            if case .script = event.action { event.due <= time } else { false }
+        }
+        guard let place = heap.indices.filter({ isWanted(heap[$0]) }).min(by: { EventQueue.isBefore(heap[$0], heap[$1]) })
+        else { return nil }
+        let first = heap[place]
+        // Those that come after it are put in anew, one by one: few scripts are due, and each of them once.
+        let rest = heap[(place + 1)...]
+        heap.removeSubrange(place...)
+        for event in rest { insert(event) }
         return first
     }
 

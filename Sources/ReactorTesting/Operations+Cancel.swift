@@ -30,17 +30,17 @@ extension SimulatedKernel {
             }
         }
         let takesAll = flags & (Flags.all | Flags.any) != 0
-        var count: Int32 = 0
-        // Linux looks among the polls first, then among the timeouts: io_try_cancel.
-        let ordered = orderedOperations
-        let candidates = ordered.filter { $0.opcode != .timeout } + ordered.filter { $0.opcode == .timeout }
-        for target in candidates where target.stage == .waiting || target.stage == .woken {
-            guard matches(target, submission, file) else { continue }
-            let result = cancelOne(target)
-            if !takesAll { return result }
-            count += 1
+        let targets = operations.values.filter {
+            ($0.stage == .waiting || $0.stage == .woken) && matches($0, submission, file)
         }
-        return takesAll ? count : -ENOENT
+        guard takesAll else { return targets.min(by: SimulatedKernel.isSooner).map(cancelOne) ?? -ENOENT }
+        for target in targets.sorted(by: SimulatedKernel.isSooner) { _ = cancelOne(target) }
+        return Int32(targets.count)
+    }
+
+    /// Linux looks among the polls first, then among the timeouts: io_try_cancel.
+    private static func isSooner(_ left: Operation, _ right: Operation) -> Bool {
+        (left.opcode == .timeout ? 1 : 0, left.id) < (right.opcode == .timeout ? 1 : 0, right.id)
     }
 
     private func matches(_ target: Operation, _ submission: Submission, _ file: OpenFile?) -> Bool {

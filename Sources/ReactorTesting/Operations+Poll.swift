@@ -19,9 +19,10 @@ extension SimulatedKernel {
     }
 
     func removePoll(_ submission: Submission) -> Int32 {
-        let target = orderedOperations.first {
+        let targets = operations.values.filter {
             $0.opcode == .pollAdd && $0.userData == submission.address && ($0.stage == .waiting || $0.stage == .woken)
         }
+        let target = targets.min { $0.id < $1.id }
         guard let target else { return -ENOENT }
         return cancelOne(target)
     }

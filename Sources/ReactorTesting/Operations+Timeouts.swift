@@ -95,9 +95,10 @@ extension SimulatedKernel {
 
     func removeTimeout(_ remover: Operation) -> Int32 {
         let submission = remover.submission
-        let target = orderedOperations.first {
+        let targets = operations.values.filter {
             $0.opcode == .timeout && $0.userData == submission.address && $0.stage == .waiting
         }
+        let target = targets.min { $0.id < $1.id }
         guard let target else { return -ENOENT }
         guard submission.operationFlags & Flags.update != 0, let span = remover.timer?.interval else {
             return cancelOne(target)

@@ -60,7 +60,7 @@ extension SimulatedKernel {
         unnotified.append(operation)
     }
 
-    var hasAcknowledgements: Bool { unnotified.contains { $0.notification?.isDue ?? true } }
+    var hasAcknowledgements: Bool { !unnotified.isEmpty && unnotified.contains { $0.notification?.isDue ?? true } }
 
     /// Notifications of different sends come in any order; only their own results they never overtake.
     func noticeAcknowledgements() {

@@ -24,12 +24,13 @@ extension SimulatedKernel {
             guard capabilities.multishotReceive else { throw .invalidArgument }
             let count = unsafe ring.count
             guard count > 0, count & (count - 1) == 0 else { throw .invalidArgument }
-            guard unsafe bufferRings[ring.group] == nil else { throw .fileExists }
+            guard unsafe bufferRing(ring.group) == nil else { throw .fileExists }
             guard unsafe UInt(bitPattern: ring.entries) % UInt(getpagesize()) == 0 else {
                 throw .invalidArgument
             }
             let buffers = unsafe ProvidedBuffers(ring)
-            unsafe bufferRings[ring.group] = buffers
+            let place = bufferRings.firstIndex { $0.group > buffers.group } ?? bufferRings.count
+            bufferRings.insert(buffers, at: place)
             lookAt(buffers)
         }
     }
@@ -37,7 +38,7 @@ extension SimulatedKernel {
     public func unregisterBufferRing(group: UInt16) {
         clockMayStand()
         record(.call("unregisterBufferRing group \(group)"))
-        guard let ring = bufferRings[group] else {
+        guard let ring = bufferRing(group) else {
             violation("unregisterBufferRing(\(group)): there is no such ring")
             return
         }
@@ -50,16 +51,18 @@ extension SimulatedKernel {
             checkUnwritten(buffer)
             giveBack(buffer)
         }
-        bufferRings[group] = nil
+        bufferRings.removeAll { $0 === ring }
     }
 
     // MARK: - Whose memory it is
 
     /// Takes note of the buffers that were added. The library may write to no entry any more, and to no buffer.
     func lookAtBufferRings() {
-        for group in bufferRings.keys.sorted() {
-            if let ring = bufferRings[group] { lookAt(ring) }
-        }
+        for ring in bufferRings { lookAt(ring) }
+    }
+
+    private func bufferRing(_ group: UInt16) -> ProvidedBuffers? {
+        bufferRings.first { $0.group == group }
     }
 
     private func lookAt(_ ring: ProvidedBuffers) {
@@ -85,7 +88,7 @@ extension SimulatedKernel {
 
     /// The buffer for a receive, still in its ring; nil if there is none: `ENOBUFS`, also for a group that nobody knows.
     func selectBuffer(_ group: UInt16) -> ProvidedBuffer? {
-        guard let ring = bufferRings[group] else { return nil }
+        guard let ring = bufferRing(group) else { return nil }
         lookAt(ring)
         guard let buffer = ring.first else { return nil }
         if ring.firstHasChanged {
@@ -99,7 +102,7 @@ extension SimulatedKernel {
     /// Something was received into the buffer: it leaves its ring, and stays the kernel's until the completion is posted.
     func use(_ buffer: ProvidedBuffer, for operation: Operation) {
         checkUnwritten(buffer)
-        bufferRings[buffer.group]?.advance()
+        bufferRing(buffer.group)?.advance()
         memory.filled.insert(buffer.name)
         operation.buffer = buffer
     }

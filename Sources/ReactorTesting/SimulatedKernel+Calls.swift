@@ -13,22 +13,25 @@ extension SimulatedKernel {
     }
 
     var hasDescriptor: Bool {
-        descriptors.count < configuration.descriptorLimit || descriptors.contains { $0 == nil }
+        lowestFree < configuration.descriptorLimit
     }
 
     /// Gives the file the lowest free descriptor: open(2).
     func install(_ file: OpenFile) -> Int32 {
         precondition(hasDescriptor, "no descriptor is free")
         file.retain()
-        let index = descriptors.firstIndex { $0 == nil } ?? descriptors.count
+        let index = lowestFree
         if index == descriptors.count { descriptors.append(file) } else { descriptors[index] = file }
+        lowestFree = descriptors[index...].firstIndex { $0 == nil } ?? descriptors.count
         return configuration.firstDescriptor + Int32(index)
     }
 
     /// close(2): 0 or an errno. The file lives on while an operation refers to it.
     func closeDescriptor(_ descriptor: Int32) -> Int32 {
         guard let file = file(descriptor) else { return EBADF }
-        descriptors[Int(descriptor - configuration.firstDescriptor)] = nil
+        let index = Int(descriptor - configuration.firstDescriptor)
+        descriptors[index] = nil
+        lowestFree = min(lowestFree, index)
         file.drop()
         return 0
     }

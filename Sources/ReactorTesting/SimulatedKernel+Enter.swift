@@ -16,8 +16,10 @@ extension SimulatedKernel {
         checkMemory()
         lookAtBufferRings()
         let start = time
+        isEntered = true
         let result = entered(request)
         pumpPeers()
+        isEntered = false
         // Otherwise a loop that always finds something to do would never see what is late.
         if time == start { time += configuration.turnTime }
         showDeferredWork()
@@ -125,6 +127,7 @@ extension SimulatedKernel {
 
     /// `IORING_SQ_TASKRUN`: something is to be done that only an enter that reaps does.
     func showDeferredWork() {
+        guard !isEntered else { return }
         let isDue = !deferredWork.isEmpty || events.nextDue().map { $0 <= time } ?? false || hasAcknowledgements
         ring?.setFlag(SimulatedRing.deferredWorkFlag, isDue)
     }

@@ -94,12 +94,14 @@ public import UringReactor
         case notify(Operation)
     }
 
-    /// Rings of provided buffers by group.
-    var bufferRings: [UInt16: ProvidedBuffers] = [:]
+    /// Rings of provided buffers, in the order of their groups.
+    var bufferRings: [ProvidedBuffers] = []
     var providedMemory = ProvidedMemory()
     var memory = KernelMemory()
 
     var descriptors: [OpenFile?] = []
+    /// No descriptor below this place is free.
+    var lowestFree = 0
     var bindings = Bindings()
     var fileSystem = FileSystem()
     /// Peers of the test that are connected: kept, so that a script goes on though the test dropped its peer.
@@ -108,6 +110,8 @@ public import UringReactor
     var toPump: [any Pumped] = []
     var peerCount = 0
     var isPumping = false
+    /// Whether an enter is under way, which shows at its end what is left to do.
+    var isEntered = false
 
     public init(seed: UInt64 = 0, configuration: Configuration = Configuration()) {
         self.configuration = configuration
@@ -186,7 +190,7 @@ public import UringReactor
         self.ring = nil
         ringState = .closed
         unnotified = []
-        bufferRings = [:]
+        bufferRings = []
         providedMemory = ProvidedMemory()
         memory = KernelMemory()
     }

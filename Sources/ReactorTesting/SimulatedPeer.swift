@@ -43,7 +43,7 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     private var endpoint: Endpoint?
     private weak var listener: Socket?
     private var buffer: [UInt8] = []
-    private var outgoing: [UInt8] = []
+    private var outgoing = ByteStream(capacity: .max)
     private var isReading = true
     private var endsWhenSent = false
     let number: Int
@@ -75,7 +75,7 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     /// Sends all of `bytes`, as the library makes room by receiving.
     public func send(_ bytes: Bytes) {
         note("sends \(bytes.count)")
-        outgoing.append(contentsOf: bytes)
+        outgoing.append(bytes)
         kernel.pump(self)
     }
 
@@ -91,7 +91,7 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     public func close() {
         guard state != .closed else { return }
         note("closes")
-        if !outgoing.isEmpty { flush() }
+        if outgoing.count > 0 { flush() }
         leave()
         endpoint?.release()
         kernel.pumpPeers()
@@ -137,7 +137,7 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
 
     private func leave() {
         state = .closed
-        outgoing = []
+        outgoing.truncate(to: 0)
         listener?.stopKnocking(self)
         kernel.peers.removeAll { $0 === self }
     }
@@ -180,17 +180,17 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
 
     private func flush() {
         guard let endpoint else { return }
-        while !outgoing.isEmpty {
+        while outgoing.count > 0 {
             switch endpoint.pollSend() {
             case .room(let room):
                 let length = min(room, outgoing.count)
-                endpoint.send(outgoing.prefix(length))
+                endpoint.send(outgoing.peek(length))
                 outgoing.removeFirst(length)
             case .full: return
             case .failure(let errno):
                 // Nobody will read it. Whether that is an error shows when the script reads.
                 sendFailure = Errno(rawValue: errno)
-                outgoing = []
+                outgoing.truncate(to: 0)
             }
         }
         if endsWhenSent {

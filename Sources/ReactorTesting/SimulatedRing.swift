@@ -62,6 +62,8 @@ import UringReactor
 
     /// Sets or clears a flag the kernel tells the ring's user: `IORING_SQ_CQ_OVERFLOW`, `IORING_SQ_TASKRUN`.
     func setFlag(_ flag: UInt32, _ isSet: Bool) {
+        // Only the kernel's own thread clears flags.
+        if unsafe isSet == (ring_load_acquire(memory.submissionFlags) & flag != 0) { return }
         // A waker sets one from another thread.
         unsafe pthread_mutex_lock(flagsMutex)
         defer { unsafe pthread_mutex_unlock(flagsMutex) }
