@@ -191,7 +191,8 @@ extension ConnectionTable {
         let error = IOError(.send, errno, descriptor: FileDescriptor(rawValue: slots[index].descriptor))
         let reason = CloseReason(error)
         // The peer is gone, but what it said last may still be there to be read.
-        guard reason == .brokenPipe || reason == .reset, slots[index].state == .open else { return end(index, reason) }
+        let isGone = [.brokenPipe, .reset, .timedOut].contains(reason)
+        guard isGone, slots[index].state == .open else { return end(index, reason) }
         let readsOnDemand = slots[index].driver?.use { $0.readsOnDemand } == true
         guard !slots[index].flags.isDisjoint(with: [.receiving, .starved, .paused]) || readsOnDemand else {
             return end(index, reason)
