@@ -68,6 +68,7 @@ struct Simulate: ParsableCommand {
     var count: UInt64 { seeds ?? (seed == nil ? Simulate.defaultSeeds : 1) }
 
     func run() throws {
+        if worker || verbose { FreedMemory.overwrite() }
         if worker {
             try SeedWorker(workload: workload, steps: steps).run(from: first, stride: stride, count: count)
         } else if verbose {

@@ -21,7 +21,10 @@ extension Workload {
         guard kind > 0 else { return .none }
         var plan = FaultPlan.nasty(seed: seed)
         // Without resets more connections live to their polite end.
-        if kind < 4 { plan.connectionReset = 0 }
+        if kind < 4 {
+            plan.connectionReset = 0
+            plan.brokenConnection = 0
+        }
         return plan
     }
 

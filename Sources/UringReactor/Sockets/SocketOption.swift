@@ -55,10 +55,3 @@ public enum ShutdownDirection: Sendable, Hashable {
         }
     }
 }
-
-extension [SocketOption: Int] {
-    /// In the order of their numbers, so that one program makes the same system calls each time it runs.
-    var inOrder: [(key: SocketOption, value: Int)] {
-        sorted { ($0.key.level, $0.key.name) < ($1.key.level, $1.key.name) }
-    }
-}
