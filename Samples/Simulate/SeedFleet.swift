@@ -5,6 +5,7 @@ import SystemPackage
 /// with the seed after.
 final class SeedFleet {
     private let workload: WorkloadKind?
+    private let isReal: Bool
     private let steps: Int
     private let stopsAtFailure: Bool
     private let patience: Duration
@@ -42,8 +43,9 @@ final class SeedFleet {
         }
     }
 
-    init(workload: WorkloadKind?, steps: Int, stopsAtFailure: Bool, patience: Duration) {
-        (self.workload, self.steps, self.stopsAtFailure, self.patience) = (workload, steps, stopsAtFailure, patience)
+    init(workload: WorkloadKind?, isReal: Bool, steps: Int, stopsAtFailure: Bool, patience: Duration) {
+        (self.workload, self.isReal, self.steps) = (workload, isReal, steps)
+        (self.stopsAtFailure, self.patience) = (stopsAtFailure, patience)
     }
 
     /// Runs seeds `first ..< first + count`, and calls back at each that fails.
@@ -83,6 +85,7 @@ final class SeedFleet {
             "\(steps)",
         ]
         if let workload { arguments += ["--workload", workload.rawValue] }
+        if isReal { arguments.append("--real") }
         let process = try ChildProcess(arguments)
         workers.append(Worker(process, next: first, stride: stride, left: count))
     }
@@ -126,7 +129,7 @@ final class SeedFleet {
         guard worker.left > 0 else { return }
         let seed = worker.current ?? worker.next
         let how = worker.wasEnded ? "no end after \(patience)" : "the process ended with \(end)"
-        let lastSteps = worker.wasEnded ? [] : try lastSteps(of: seed)
+        let lastSteps = worker.wasEnded || isReal ? [] : try lastSteps(of: seed)
         outcome.failures.append(Failure(seed: seed, lines: [how] + worker.lines.prefix(60) + lastSteps))
         worker.left -= 1
         guard worker.left > 0, !stopsAtFailure else { return }
@@ -158,13 +161,14 @@ final class SeedFleet {
 }
 
 extension SeedFleet.Failure {
-    func report(_ workload: WorkloadKind?, steps: Int) -> String {
+    func report(_ workload: WorkloadKind?, isReal: Bool) -> String {
         let choice = workload.map { " --workload \($0.rawValue)" } ?? ""
         let text = lines.map { "  \($0)" }.joined(separator: "\n")
         return """
             seed \(seed) failed (\((workload ?? .drawn(by: seed)).rawValue)):
             \(text)
-            to repeat it: samples simulate --seed \(seed)\(choice) --verbose
+            to \(isReal ? "try it again: samples simulate --real" : "repeat it: samples simulate --verbose") \
+            --seed \(seed)\(choice)
 
             """
     }

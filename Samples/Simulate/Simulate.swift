@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import UringReactor
 
 /// The library over a kernel in memory that is nasty on purpose, and repeatable by a seed.
 struct Simulate: ParsableCommand {
@@ -17,6 +18,7 @@ struct Simulate: ParsableCommand {
               samples simulate --seeds 10000         seeds 1 to 10,000, on all cores
               samples simulate --seed 42             one of them
               samples simulate --seed 42 --verbose   and every step of it, the same each time
+              samples simulate --real --seeds 1000   the same population over Linux, where nothing is made to fail
             """
     )
 
@@ -28,6 +30,9 @@ struct Simulate: ParsableCommand {
 
     @Option(help: "What to run: each seed draws one by default.")
     var workload: WorkloadKind?
+
+    @Flag(help: "Over io_uring and loopback instead: no faults, real time, and not the same each time.")
+    var real = false
 
     @Option(help: "How many processes; by default one a core.")
     var jobs: Int?
@@ -57,6 +62,9 @@ struct Simulate: ParsableCommand {
     func validate() throws {
         guard seeds != 0 else { throw ValidationError("--seeds must be at least 1") }
         guard jobs.map({ (1...1_024).contains($0) }) ?? true else { throw ValidationError("--jobs must be from 1 to 1024") }
+        guard !(real && verbose) else {
+            throw ValidationError("--verbose shows the steps of the simulated kernel; with --real there is none")
+        }
         guard steps >= 0 else { throw ValidationError("--steps must not be negative") }
         guard (1...1e6).contains(patience) else { throw ValidationError("--patience must be from 1 to 1e6 seconds") }
         guard !(seed ?? 1).addingReportingOverflow(count - 1).overflow else {
@@ -70,7 +78,7 @@ struct Simulate: ParsableCommand {
     func run() throws {
         if worker || verbose { FreedMemory.overwrite() }
         if worker {
-            try SeedWorker(workload: workload, steps: steps).run(from: first, stride: stride, count: count)
+            try SeedWorker(workload: workload, steps: steps, isReal: real).run(from: first, stride: stride, count: count)
         } else if verbose {
             try runVerbosely()
         } else {
@@ -91,11 +99,14 @@ struct Simulate: ParsableCommand {
 
     private func runAll() throws {
         let jobs = min(UInt64(jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))), count)
-        let fleet = SeedFleet(workload: workload, steps: steps, stopsAtFailure: !keepGoing, patience: .seconds(patience))
+        // Here, where it is one message and not one of each process.
+        if real { _ = try Reactor() }
+        let fleet = SeedFleet(
+            workload: workload, isReal: real, steps: steps, stopsAtFailure: !keepGoing, patience: .seconds(patience))
         let progress = SeedProgress(total: count)
         let outcome = try fleet.run(from: first, count: count, jobs: jobs, progress: progress) { failure in
             progress.clear()
-            printLine(failure.report(workload, steps: steps))
+            printLine(failure.report(workload, isReal: real))
         }
         progress.clear()
         printLine(outcome.summary(first: first, of: count))

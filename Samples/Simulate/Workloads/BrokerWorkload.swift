@@ -48,6 +48,7 @@ final class BrokerWorkload {
             case .disconnect: false
             default: true
             }
+        workload.world.fit(&configuration)
         var limits = PubSubLimits(message: 30_000)
         limits.heldSegments = workload.number(0...4)
         let pauses = workload.chance(0.5)
@@ -85,10 +86,16 @@ final class BrokerWorkload {
 
     /// Whoever could hear everything has.
     func check() {
-        for subscriber in subscribers where subscriber.isFaithful {
-            for publisher in publishers where publisher.isDone {
-                guard let since = publisher.firstSince(subscriber.joined) else { continue }
-                subscriber.check(publisher.number, first: since, last: publisher.said - 1, mayDrop: mayDrop)
+        for fault in faults { workload.fail(fault) }
+    }
+
+    /// Who could have heard everything, and has not.
+    var faults: [String] {
+        if mayDrop { return [] }
+        return subscribers.filter(\.isFaithful).flatMap { subscriber in
+            publishers.filter(\.isDone).compactMap { publisher in
+                guard let since = publisher.firstSince(subscriber.joined) else { return nil }
+                return subscriber.fault(publisher.number, first: since, last: publisher.said - 1)
             }
         }
     }
@@ -224,14 +231,11 @@ final class BrokerWorkload {
             heard[words[0], default: []].append(words[1])
         }
 
-        func check(_ publisher: Int, first: Int, last: Int, mayDrop: Bool) {
-            if mayDrop { return }
+        func fault(_ publisher: Int, first: Int, last: Int) -> String? {
             let heard = heard[publisher] ?? []
-            guard let begin = heard.first, begin <= first, heard.last == last else {
-                let range = "\(heard.first ?? -1)…\(heard.last ?? -1)"
-                return broker.workload.fail(
-                    "a subscriber heard \(range) of publisher \(publisher), not \(first)…\(last)")
-            }
+            if let begin = heard.first, begin <= first, heard.last == last { return nil }
+            let range = "\(heard.first ?? -1)…\(heard.last ?? -1)"
+            return "a subscriber heard \(range) of publisher \(publisher), not \(first)…\(last)"
         }
     }
 }

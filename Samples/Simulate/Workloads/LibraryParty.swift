@@ -108,7 +108,7 @@ class LibraryParty: Party {
     }
 
     final func actLater() {
-        workload.reactor.after(.microseconds(workload.delay())) { [weak self] in self?.act() }
+        workload.wait(.microseconds(workload.delay())) { [weak self] in self?.act() }
     }
 
     private func mayEnd() {
@@ -137,7 +137,7 @@ class LibraryParty: Party {
         guard !isPaused else { return }
         isPaused = true
         connection?.pauseReading()
-        workload.reactor.after(.microseconds(workload.delay() * 4)) { [weak self] in self?.resume() }
+        workload.wait(.microseconds(workload.delay() * 4)) { [weak self] in self?.resume() }
     }
 
     func resume() {

@@ -108,7 +108,7 @@ final class CallbackParty: LibraryParty {
         act()
         // Some let the far end wait for a while.
         if workload.chance(0.1), !workload.isFinishing {
-            workload.reactor.after(.microseconds(workload.delay())) { [weak self] in self?.ask() }
+            workload.wait(.microseconds(workload.delay())) { [weak self] in self?.ask() }
         } else {
             ask()
         }

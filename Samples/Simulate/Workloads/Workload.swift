@@ -58,6 +58,16 @@ final class Workload {
     private var far: [ObjectIdentifier: Ends] = [:]
     private func farEnd(of party: Party) -> Party? { far[ObjectIdentifier(party)].flatMap { ends[$0] } }
 
+    /// A timer of the library's, for which a stage that is not the last one waits.
+    func wait(_ delay: Duration, _ body: @escaping () -> Void) {
+        waits += 1
+        reactor.after(delay) { [weak self] in
+            self?.waits -= 1
+            body()
+        }
+    }
+    private var waits = 0
+
     /// The reactor stops, now and then in the middle of everything.
     func stop() {
         isFinishing = true
@@ -88,6 +98,7 @@ final class Workload {
             var configuration = ServerConfiguration()
             configuration.connection = Workload.connectionOptions(&random)
             configuration.drainTimeout = .seconds(5)
+            world.fit(&configuration)
             let isEcho = chance(0.4)
             if isEcho { configuration.connection.slowConsumer = .disconnect(farewell: nil) }
             let options = configuration.connection
@@ -112,7 +123,7 @@ final class Workload {
             }
         }
         for _ in 0..<number(0...4) {
-            reactor.after(.microseconds(delay())) { [unowned self] in connect() }
+            wait(.microseconds(delay())) { [unowned self] in connect() }
         }
         if chance(0.6) {
             let broker = try BrokerWorkload(self)
@@ -176,11 +187,14 @@ final class Workload {
     /// Whether the stage is over, for a world that cannot tell when nothing can happen any more.
     private var isAsItShouldBe: Bool {
         switch stage {
-        case .living, .finishing: !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil }
-        case .stopping: reactor.statistics.servers == 0
+        case .living: waits == 0 && nobodyWaits
+        case .finishing: nobodyWaits && messages?.faults.isEmpty ?? true
+        case .stopping: reactor.statistics.servers == 0 && buffersOut == nil && world.connectionLeftovers().isEmpty
         case .ending: true
         }
     }
+
+    private var nobodyWaits: Bool { !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil } }
 
     /// Does something in the next turn: within an enter the library must not be called.
     private func soon(_ job: @escaping () -> Void) {
@@ -199,10 +213,14 @@ final class Workload {
     /// No connection is open any more, and nobody holds a slice.
     private func checkBuffers() {
         for text in world.connectionLeftovers() { fail(text) }
+        if let buffersOut { fail(buffersOut) }
+    }
+
+    private var buffersOut: String? {
         let statistics = reactor.statistics
-        guard statistics.zeroCopySendsInFlight == 0 else { return }
+        guard statistics.zeroCopySendsInFlight == 0 else { return nil }
         let (small, large) = (statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse)
-        if small + large > 0 { fail("\(small) small and \(large) large receive buffers are out") }
+        return small + large > 0 ? "\(small) small and \(large) large receive buffers are out" : nil
     }
 
     private func checkOver() {

@@ -1,14 +1,18 @@
 import ReactorTesting
 
-/// One run, all of which follows from a seed.
-protocol SeededRun: AnyObject {
-    var kernel: SimulatedKernel { get }
+/// One run.
+protocol Run: AnyObject {
     /// What it did, when it is over.
     var counts: RunCounts { get }
     /// Runs to the end.
     ///
     /// - Returns: What was wrong.
     func perform() throws -> [String]
+}
+
+/// One all of which follows from a seed.
+protocol SeededRun: Run {
+    var kernel: SimulatedKernel { get }
 }
 
 /// What a run is about.
@@ -25,6 +29,13 @@ enum WorkloadKind: String, CaseIterable {
     func makeRun(seed: UInt64) throws -> any SeededRun {
         switch self {
         case .connections: try SimulatedConnections(seed: seed)
+        }
+    }
+
+    /// The same over Linux: what is drawn follows from the seed, what comes of it does not.
+    func makeRealRun(seed: UInt64) throws -> any Run {
+        switch self {
+        case .connections: try LinuxConnections(seed: seed)
         }
     }
 }

@@ -16,6 +16,9 @@ protocol World: AnyObject {
     /// Far ends that the library connects to.
     func listen(onAccept: @escaping (any FarEnd) -> Void) throws -> SocketAddress
 
+    /// Has a server be one of this world.
+    func fit(_ configuration: inout ServerConfiguration)
+
     /// Runs the reactor until it is stopped.
     ///
     /// - Parameters:
@@ -35,6 +38,10 @@ protocol World: AnyObject {
     func leftovers() -> [String]
     /// What is left of connections, when none is open.
     func connectionLeftovers() -> [String]
+}
+
+extension World {
+    func fit(_ configuration: inout ServerConfiguration) {}
 }
 
 /// The far end of a connection: a script, and no code of the library's.
