@@ -85,6 +85,8 @@ final class Operation {
     var notification: Notification?
     /// Its last completion is held back in its file's order.
     var isHeld = false
+    /// A cancellation has ended it, and its completion is still to be posted.
+    var isCancelled = false
     /// A cancellation lost against it: it ends by itself.
     var lostCancel = false
 

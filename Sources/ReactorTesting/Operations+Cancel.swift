@@ -30,11 +30,13 @@ extension SimulatedKernel {
             }
         }
         let takesAll = flags & (Flags.all | Flags.any) != 0
+        // Found again until its completion has been posted: io_poll_cancel_req only marks it. A timeout is gone at once.
         let targets = operations.values.filter {
-            ($0.stage == .waiting || $0.stage == .woken) && matches($0, submission, file)
+            ($0.stage == .waiting || $0.stage == .woken || $0.isCancelled) && matches($0, submission, file)
         }
-        guard takesAll else { return targets.min(by: SimulatedKernel.isSooner).map(cancelOne) ?? -ENOENT }
-        for target in targets.sorted(by: SimulatedKernel.isSooner) { _ = cancelOne(target) }
+        func cancelled(_ target: Operation) -> Int32 { target.isCancelled ? 0 : cancelOne(target) }
+        guard takesAll else { return targets.min(by: SimulatedKernel.isSooner).map(cancelled) ?? -ENOENT }
+        for target in targets.sorted(by: SimulatedKernel.isSooner) { _ = cancelled(target) }
         return Int32(targets.count)
     }
 
@@ -62,6 +64,7 @@ extension SimulatedKernel {
         }
         abandon(target)
         target.stage = .finished
+        target.isCancelled = target.opcode != .timeout
         deferredWork.append(.finish(target, failure(of: target, ECANCELED)))
         return 0
     }

@@ -106,6 +106,7 @@ extension SimulatedKernel {
             // It may have been cancelled after it was woken.
             if operation.stage == .woken { attempt(operation) }
         case .finish(let operation, let result):
+            operation.isCancelled = false
             if operation.stage == .finished { settle(operation, result: result) }
         case .notify(let operation): notify(operation)
         }
