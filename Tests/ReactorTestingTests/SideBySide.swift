@@ -8,7 +8,7 @@ import UringReactor
 ///
 /// `SIDE_BY_SIDE_VERBOSE=1` prints what that was.
 func compare(
-    entries: Int = 64, completions: Int = 128, _ location: SourceLocation = #_sourceLocation,
+    entries: Int = 64, completions: Int = 128, descriptors: Int? = nil, _ location: SourceLocation = #_sourceLocation,
     _ program: (TestRing) throws -> [String]
 ) throws {
     let linux = IOUringKernel()
@@ -24,9 +24,11 @@ func compare(
     // What the kernel at hand does not offer, the model does not offer either.
     var configuration = SimulatedKernel.Configuration.quiet
     configuration.capabilities = linux.capabilities
+    if let descriptors { configuration.descriptorLimit = descriptors }
     let simulated = SimulatedKernel(configuration: configuration)
+    // In words too, below: an exit test hands on nothing else.
     let model = try program(TestRing(simulated, entries: entries, completions: completions))
-    #expect(model == real, "simulated, then Linux", sourceLocation: location)
+    #expect(model == real, "simulated: \(model), Linux: \(real)", sourceLocation: location)
     if isVerbose { for line in real { print(line) } }
 }
 

@@ -97,6 +97,9 @@ import ReactorTesting
         return found
     }
 
+    /// Has completions be seen later.
+    func keep(_ completions: [Completion]) { seen = completions + seen }
+
     /// Submits what is queued and waits until `userData` completes, two seconds at most; what else completes is kept for
     /// later.
     @discardableResult
