@@ -23,7 +23,18 @@ final class ServerProcess {
     /// - Parameters:
     ///   - arguments: of `samples`.
     ///   - descriptors: its limit of descriptors; nil for as many as may be.
-    init(_ arguments: [String], descriptors: Int? = nil) throws {
+    convenience init(_ arguments: [String], descriptors: Int? = nil) throws {
+        try self.init(launching: arguments, descriptors: descriptors)
+        let line = try nextLine { $0.hasPrefix("listening on ") }
+        if let colon = line.lastIndex(of: ":") { port = UInt16(line[line.index(after: colon)...]) ?? 0 }
+    }
+
+    /// What `samples` prints when it ends by itself.
+    static func output(of arguments: [String]) throws -> String {
+        try ServerProcess(launching: arguments, descriptors: nil).end()
+    }
+
+    private init(launching arguments: [String], descriptors: Int?) throws {
         var words = [ServerProcess.path] + arguments
         if let descriptors { words = ["/bin/sh", "-c", "ulimit -n \(descriptors); exec \"$0\" \"$@\""] + words }
         let pipe = try FileDescriptor.pipe()
@@ -36,8 +47,6 @@ final class ServerProcess {
             throw Failure(what: "\(words[0]): errno \(errno)")
         }
         try pipe.writeEnd.close()
-        let line = try nextLine { $0.hasPrefix("listening on ") }
-        if let colon = line.lastIndex(of: ":") { port = UInt16(line[line.index(after: colon)...]) ?? 0 }
     }
 
     deinit {
@@ -75,6 +84,10 @@ final class ServerProcess {
     /// Ends it in its orderly way, and returns what it has printed since it was last listened to.
     func stop() throws -> String {
         kill(pid, SIGTERM)
+        return try end()
+    }
+
+    private func end() throws -> String {
         while try readMore() {}
         var status: Int32 = 0
         unsafe waitpid(pid, &status, 0)
