@@ -215,7 +215,9 @@ import UringReactor
             let fresh = try ring.kernel.socket(.ipv4)
             log.append("unconnected \(try ring.kernel.unacknowledgedBytes(of: fresh))")
             ring.kernel.close(fresh)
-            log.append("closed \(failure { try ring.kernel.unacknowledgedBytes(of: fresh) })")
+            // Not `fresh`, which may be that of a test beside this one by now.
+            let gone = FileDescriptor(rawValue: 1 << 20)
+            log.append("not open \(failure { try ring.kernel.unacknowledgedBytes(of: gone) })")
             let (listener, _) = try ring.listener()
             log.append("listening \(failure { try ring.kernel.unacknowledgedBytes(of: listener) })")
             let waker = try ring.kernel.makeWaker()
