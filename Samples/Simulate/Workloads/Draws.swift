@@ -56,9 +56,12 @@ extension Workload {
         values[random.next(in: 0...(values.count - 1))]
     }
 
-    // MARK: - While it runs
+}
 
+/// What is drawn while it runs.
+extension Play {
     func number(_ range: ClosedRange<Int>) -> Int { random.next(in: range) }
+    func pick<Value>(_ values: [Value]) -> Value { Workload.pick(values, &random) }
     func chance(_ probability: Double) -> Bool { random.nextUnit() < probability }
 
     /// Microseconds, mostly few.

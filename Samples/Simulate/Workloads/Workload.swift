@@ -4,46 +4,19 @@ import SystemPackage
 import UringReactor
 
 /// Servers, clients and a broker, and a population that does what it likes.
-///
-/// It goes on until nothing can happen any more. Then everybody ends politely, and until that is over nothing may stand
-/// still; then the servers stop, and the reactor.
-final class Workload {
-    let seed: UInt64
-    var random: SplitMix64
-    let world: any World
-    var reactor: Reactor { world.reactor }
-    private(set) var failures: [String] = []
-    private(set) var isFinishing = false
-    private var stage = Stage.living
+final class Workload: Play {
     private var streams = 0
     private var parties: [Party] = []
     private var ends: [Ends: Party] = [:]
     private var servers: [Server] = []
     private(set) var messages: BrokerWorkload?
 
-    private enum Stage {
-        case living, finishing, stopping, ending
-    }
-
     private struct Ends: Hashable {
         let local: SocketAddress
         let remote: SocketAddress
     }
 
-    /// - Parameters:
-    ///   - seed: all follows from it.
-    ///   - random: what is left of the seed's numbers when the world is made.
-    init(seed: UInt64, random: SplitMix64, in world: any World) {
-        self.seed = seed
-        self.random = random
-        self.world = world
-    }
-
     // MARK: - For those in it
-
-    func fail(_ text: String) {
-        if failures.count < 5 { failures.append(text) }
-    }
 
     func makeStream() -> Stream {
         streams += 1
@@ -58,31 +31,14 @@ final class Workload {
     private var far: [ObjectIdentifier: Ends] = [:]
     private func farEnd(of party: Party) -> Party? { far[ObjectIdentifier(party)].flatMap { ends[$0] } }
 
-    /// The reactor stops, now and then in the middle of everything.
-    func stop() {
-        isFinishing = true
-        stage = .ending
-        world.expectEnd()
-        reactor.stop()
+    override func leave() {
         for party in parties { party.leave() }
         messages?.leave()
     }
 
     // MARK: - The run
 
-    /// Runs to the end.
-    ///
-    /// - Returns: What was wrong.
-    func run() throws -> [String] {
-        try populate()
-        try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
-        checkOver()
-        parties = []
-        servers = []
-        return world.failures + failures
-    }
-
-    private func populate() throws {
+    override func populate() throws {
         for number in 1...2 {
             let isStateMachine = chance(0.5)
             var configuration = ServerConfiguration()
@@ -142,53 +98,9 @@ final class Workload {
         }
     }
 
-    // MARK: - Standing still
+    // MARK: - Stages
 
-    /// Nothing can happen any more: looks whether that is as it should be, and goes on to the next stage.
-    private func stoodStill() -> Bool {
-        switch stage {
-        case .living:
-            checkStandstill()
-            stage = .finishing
-            soon { [unowned self] in
-                isFinishing = true
-                for party in parties { party.finish() }
-                messages?.finish()
-            }
-        case .finishing:
-            checkStandstill()
-            messages?.check()
-            stage = .stopping
-            soon { [unowned self] in
-                for party in parties { party.release() }
-                for server in servers { server.stop() }
-            }
-        case .stopping:
-            // All are over but those that only we could end.
-            if reactor.statistics.servers > 0 { fail("servers did not stop\n\(world.state)") }
-            checkBuffers()
-            soon { [unowned self] in stop() }
-        case .ending: return false
-        }
-        return true
-    }
-
-    /// Whether the stage is over, for a world that cannot tell when nothing can happen any more.
-    private var isAsItShouldBe: Bool {
-        switch stage {
-        case .living, .finishing: !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil }
-        case .stopping: reactor.statistics.servers == 0
-        case .ending: true
-        }
-    }
-
-    /// Does something in the next turn: within an enter the library must not be called.
-    private func soon(_ job: @escaping () -> Void) {
-        nonisolated(unsafe) let job = job // Never leaves this thread.
-        reactor.handle.post { unsafe job() }
-    }
-
-    private func checkStandstill() {
+    override func checkStandstill() {
         for party in parties {
             guard let text = party.standstill(far: farEnd(of: party)) else { continue }
             let starved = reactor.statistics.connectionsWithoutBuffer
@@ -196,26 +108,26 @@ final class Workload {
         }
     }
 
-    /// No connection is open any more, and nobody holds a slice.
-    private func checkBuffers() {
-        for text in world.connectionLeftovers() { fail(text) }
-        let statistics = reactor.statistics
-        guard statistics.zeroCopySendsInFlight == 0 else { return }
-        let (small, large) = (statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse)
-        if small + large > 0 { fail("\(small) small and \(large) large receive buffers are out") }
+    override var isStill: Bool { !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil } }
+
+    override func finish() {
+        for party in parties { party.finish() }
+        messages?.finish()
     }
 
-    private func checkOver() {
-        for text in world.leftovers() { fail(text) }
-        let statistics = reactor.statistics
-        if statistics.connections > 0 { fail("\(statistics.connections) connections are left") }
-        if statistics.operations > 0 { fail("\(statistics.operations) operations are left") }
-        if statistics.zeroCopySendsInFlight > 0, stage != .ending { fail("zero-copy sends are left") }
-        if statistics.staleCompletions > 0 { fail("\(statistics.staleCompletions) completions that nobody waited for") }
-        if statistics.pooledBuffersInUse > 0 { fail("\(statistics.pooledBuffersInUse) buffers of the pool are lent") }
+    override func checkFinished() { messages?.check() }
+
+    override func beginStopping() {
+        for party in parties { party.release() }
+        for server in servers { server.stop() }
+    }
+
+    override func checkOver() {
         for party in parties {
             party.check(far: farEnd(of: party))
             (party as? LibraryParty)?.checkOver()
         }
+        parties = []
+        servers = []
     }
 }

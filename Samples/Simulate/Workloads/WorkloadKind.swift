@@ -15,16 +15,39 @@ protocol SeededRun: AnyObject {
 enum WorkloadKind: String, CaseIterable {
     /// Servers and clients in both styles, and a broker, among peers that pause, reset and vanish.
     case connections
+    /// The echo server of the samples, and clients that check what comes back.
+    case echo
+    /// The scenario of the samples, where what goes wrong breaks no connection.
+    case scenario
 
     /// The kind of run that a seed stands for.
     static func drawn(by seed: UInt64) -> WorkloadKind {
         var random = SplitMix64(seed: seed ^ 0x6b69_6e64)
-        return allCases[random.next(in: 0...(allCases.count - 1))]
+        let kinds = allCases.flatMap { Array(repeating: $0, count: $0.weight) }
+        return kinds[random.next(in: 0...(kinds.count - 1))]
+    }
+
+    /// How often it is drawn, compared with others.
+    private var weight: Int {
+        switch self {
+        case .connections: 4
+        case .echo: 2
+        case .scenario: 1
+        }
     }
 
     func makeRun(seed: UInt64) throws -> any SeededRun {
         switch self {
-        case .connections: try SimulatedConnections(seed: seed)
+        case .connections:
+            try SimulatedRun(seed: seed, salt: 0x776f_726b_6c6f_6164) { seed, random, world, _ in
+                Workload(seed: seed, random: random, in: world)
+            }
+        case .echo:
+            try SimulatedRun(seed: seed, salt: 0x6563_686f) { EchoWorkload(seed: $0, random: $1, in: $2, isCalm: $3) }
+        case .scenario:
+            try SimulatedRun(seed: seed, salt: 0x7363_656e_6172_696f, isCalm: true) { seed, random, world, _ in
+                ScenarioWorkload(seed: seed, random: random, in: world)
+            }
         }
     }
 }

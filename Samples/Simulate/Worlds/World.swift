@@ -16,6 +16,13 @@ protocol World: AnyObject {
     /// Far ends that the library connects to.
     func listen(onAccept: @escaping (any FarEnd) -> Void) throws -> SocketAddress
 
+    /// Of the reactor's configuration.
+    var receiveBufferSize: Int { get }
+    /// A path that is free for the socket of one server; nil where there are none.
+    var socketPath: String? { get }
+    /// Where nobody answers, so that a connect waits; nil where there is no such address.
+    func makeSilentAddress() -> SocketAddress?
+
     /// Runs the reactor until it is stopped.
     ///
     /// - Parameters:
@@ -35,6 +42,12 @@ protocol World: AnyObject {
     func leftovers() -> [String]
     /// What is left of connections, when none is open.
     func connectionLeftovers() -> [String]
+}
+
+extension World {
+    var receiveBufferSize: Int { ReactorConfiguration().receiveBufferSize }
+    var socketPath: String? { nil }
+    func makeSilentAddress() -> SocketAddress? { nil }
 }
 
 /// The far end of a connection: a script, and no code of the library's.

@@ -1,0 +1,150 @@
+import ReactorTesting
+import UringReactor
+
+/// A run in stages: a population that does what it likes, until nothing can happen any more; then everybody ends politely,
+/// and until that is over nothing may stand still; then the servers stop, and the reactor.
+class Play {
+    final let seed: UInt64
+    final var random: SplitMix64
+    final let world: any World
+    final var reactor: Reactor { world.reactor }
+    final private(set) var failures: [String] = []
+    final private(set) var isFinishing = false
+    final private var stage = Stage.living
+
+    private enum Stage {
+        case living, finishing, stopping, ending
+    }
+
+    /// - Parameters:
+    ///   - seed: all follows from it.
+    ///   - random: what is left of the seed's numbers when the world is made.
+    init(seed: UInt64, random: SplitMix64, in world: any World) {
+        self.seed = seed
+        self.random = random
+        self.world = world
+    }
+
+    // MARK: - What it is about
+
+    /// Makes those who are in it.
+    func populate() throws {}
+    /// Nothing can happen any more: nobody may wait for anything that is due.
+    func checkStandstill() {}
+    /// Whether nobody does, for a world that cannot tell when nothing can happen any more.
+    var isStill: Bool { true }
+    /// Everybody ends politely.
+    func finish() {}
+    /// Everybody has.
+    func checkFinished() {}
+    /// The servers stop, and what is kept is let go.
+    func beginStopping() {}
+    /// All connections are over but those that only the end of the reactor ends.
+    func checkStopped() {}
+    /// The reactor stops, perhaps in the middle of everything.
+    func leave() {}
+    /// It has stopped.
+    func checkOver() {}
+
+    // MARK: - For those in it
+
+    final func fail(_ text: String) {
+        if failures.count < 5 { failures.append(text) }
+    }
+
+    /// The reactor stops, now and then in the middle of everything.
+    final func stop() {
+        isFinishing = true
+        wasStopped = wasStopped || stage != .stopping
+        stage = .ending
+        world.expectEnd()
+        reactor.stop()
+        leave()
+    }
+    /// It was stopped in the middle of everything.
+    final private(set) var wasStopped = false
+
+    /// Does something in the next turn: within an enter the library must not be called.
+    final func soon(_ job: @escaping () -> Void) {
+        nonisolated(unsafe) let job = job // Never leaves this thread.
+        reactor.handle.post { unsafe job() }
+    }
+
+    /// A step of the library's user, after a while.
+    final func later(_ job: @escaping () throws -> Void) {
+        reactor.after(.microseconds(delay()), job)
+    }
+
+    /// A step of a far end's, after a while.
+    final func farLater(_ step: @escaping () -> Void) {
+        world.schedule(after: .microseconds(delay()), step)
+    }
+
+    // MARK: - The run
+
+    /// Runs to the end.
+    ///
+    /// - Returns: What was wrong.
+    final func run() throws -> [String] {
+        try populate()
+        try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
+        for text in world.leftovers() { fail(text) }
+        // What is kept is let go there.
+        checkOver()
+        checkStatistics()
+        return world.failures + failures
+    }
+
+    /// Nothing can happen any more: looks whether that is as it should be, and goes on to the next stage.
+    private func stoodStill() -> Bool {
+        switch stage {
+        case .living:
+            checkStandstill()
+            stage = .finishing
+            soon { [unowned self] in
+                isFinishing = true
+                finish()
+            }
+        case .finishing:
+            checkStandstill()
+            checkFinished()
+            stage = .stopping
+            soon { [unowned self] in beginStopping() }
+        case .stopping:
+            if reactor.statistics.servers > 0 { fail("servers did not stop\n\(world.state)") }
+            checkStopped()
+            checkBuffers()
+            soon { [unowned self] in stop() }
+        case .ending: return false
+        }
+        return true
+    }
+
+    /// Whether the stage is over, for a world that cannot tell when nothing can happen any more.
+    private var isAsItShouldBe: Bool {
+        switch stage {
+        case .living, .finishing: isStill
+        case .stopping: reactor.statistics.servers == 0
+        case .ending: true
+        }
+    }
+
+    /// No connection is open any more, and nobody holds a slice.
+    private func checkBuffers() {
+        for text in world.connectionLeftovers() { fail(text) }
+        let statistics = reactor.statistics
+        guard statistics.zeroCopySendsInFlight == 0 else { return }
+        let (small, large) = (statistics.receiveBuffersInUse, statistics.largeReceiveBuffersInUse)
+        if small + large > 0 { fail("\(small) small and \(large) large receive buffers are out") }
+    }
+
+    private func checkStatistics() {
+        let statistics = reactor.statistics
+        if statistics.connections > 0 { fail("\(statistics.connections) connections are left") }
+        if statistics.servers > 0 { fail("\(statistics.servers) servers are left") }
+        if statistics.operations > 0 { fail("\(statistics.operations) operations are left") }
+        if statistics.zeroCopySendsInFlight > 0, stage != .ending { fail("zero-copy sends are left") }
+        if statistics.staleCompletions > 0 { fail("\(statistics.staleCompletions) completions that nobody waited for") }
+        if statistics.pooledBuffersInUse > 0 { fail("\(statistics.pooledBuffersInUse) buffers of the pool are lent") }
+    }
+}
