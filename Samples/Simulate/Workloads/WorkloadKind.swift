@@ -15,6 +15,8 @@ protocol SeededRun: AnyObject {
 enum WorkloadKind: String, CaseIterable {
     /// Servers and clients in both styles, and a broker, among peers that pause, reset and vanish.
     case connections
+    /// The pub/sub service of the samples, with clients in both styles, and scripts.
+    case pubsub
     /// The echo server of the samples, and clients that check what comes back.
     case echo
     /// The scenario of the samples, where what goes wrong breaks no connection.
@@ -31,6 +33,7 @@ enum WorkloadKind: String, CaseIterable {
     private var weight: Int {
         switch self {
         case .connections: 4
+        case .pubsub: 4
         case .echo: 2
         case .scenario: 1
         }
@@ -42,6 +45,8 @@ enum WorkloadKind: String, CaseIterable {
             try SimulatedRun(seed: seed, salt: 0x776f_726b_6c6f_6164) { seed, random, world, _ in
                 Workload(seed: seed, random: random, in: world)
             }
+        case .pubsub:
+            try SimulatedRun(seed: seed, salt: 0x7075_6273_7562) { PubSubWorkload(seed: $0, random: $1, in: $2, isCalm: $3) }
         case .echo:
             try SimulatedRun(seed: seed, salt: 0x6563_686f) { EchoWorkload(seed: $0, random: $1, in: $2, isCalm: $3) }
         case .scenario:
