@@ -39,7 +39,7 @@ final class EchoWorkload: Play {
     override func populate() throws {
         var configuration = ServerConfiguration()
         configuration.connection = options
-        let address = world.socketPath.flatMap { chance(0.3) ? try? SocketAddress.unix(path: $0) : nil } ?? .loopback()
+        let address = world.scratchPath.flatMap { chance(0.3) ? try? SocketAddress.unix(path: $0) : nil } ?? .loopback()
         let server = isStateMachine
             ? try Server(on: address, configuration: configuration, reactor: reactor) { [unowned self] in
                 served.append($0)

@@ -88,9 +88,9 @@ class Play {
     final func run() throws -> [String] {
         try populate()
         try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
-        for text in world.leftovers() { fail(text) }
         // What is kept is let go there.
         checkOver()
+        for text in world.leftovers() { fail(text) }
         checkStatistics()
         return world.failures + failures
     }

@@ -19,6 +19,8 @@ enum WorkloadKind: String, CaseIterable {
     case pubsub
     /// The echo server of the samples, and clients that check what comes back.
     case echo
+    /// Bare operations with callbacks, cancelled at any moment.
+    case operations
     /// The scenario of the samples, where what goes wrong breaks no connection.
     case scenario
 
@@ -35,6 +37,7 @@ enum WorkloadKind: String, CaseIterable {
         case .connections: 4
         case .pubsub: 4
         case .echo: 2
+        case .operations: 3
         case .scenario: 1
         }
     }
@@ -49,6 +52,11 @@ enum WorkloadKind: String, CaseIterable {
             try SimulatedRun(seed: seed, salt: 0x7075_6273_7562) { PubSubWorkload(seed: $0, random: $1, in: $2, isCalm: $3) }
         case .echo:
             try SimulatedRun(seed: seed, salt: 0x6563_686f) { EchoWorkload(seed: $0, random: $1, in: $2, isCalm: $3) }
+        case .operations:
+            try SimulatedRun(seed: seed, salt: 0x6f70_6572) { seed, random, world, _ in
+                guard let calls = world.calls else { fatalError("a world without bare descriptors") }
+                return OperationsWorkload(seed: seed, random: random, in: world, calls: calls)
+            }
         case .scenario:
             try SimulatedRun(seed: seed, salt: 0x7363_656e_6172_696f, isCalm: true) { seed, random, world, _ in
                 ScenarioWorkload(seed: seed, random: random, in: world)

@@ -40,7 +40,9 @@ final class SimulatedWorld: World {
     }
     private var listeners: UInt16 = 0
 
-    var socketPath: String? {
+    var calls: (any Kernel)? { kernel }
+
+    var scratchPath: String? {
         paths += 1
         return "/run/simulated-\(paths)"
     }

@@ -18,8 +18,10 @@ protocol World: AnyObject {
 
     /// Of the reactor's configuration.
     var receiveBufferSize: Int { get }
-    /// A path that is free for the socket of one server; nil where there are none.
-    var socketPath: String? { get }
+    /// The calls beside the ring, for bare descriptors; nil where nobody may have any.
+    var calls: (any Kernel)? { get }
+    /// A path at which there is nothing yet, for a socket or a file; nil where there are none.
+    var scratchPath: String? { get }
     /// Where nobody answers, so that a connect waits; nil where there is no such address.
     func makeSilentAddress() -> SocketAddress?
 
@@ -46,7 +48,8 @@ protocol World: AnyObject {
 
 extension World {
     var receiveBufferSize: Int { ReactorConfiguration().receiveBufferSize }
-    var socketPath: String? { nil }
+    var calls: (any Kernel)? { nil }
+    var scratchPath: String? { nil }
     func makeSilentAddress() -> SocketAddress? { nil }
 }
 

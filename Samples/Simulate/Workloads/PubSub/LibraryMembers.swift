@@ -25,7 +25,6 @@ class LibraryMember: PubSubMember {
     var mayStay: Bool { false }
     final var hasJoined: Bool { isReady }
     var isPausing: Bool { false }
-    var standstill: String? { nil }
 
     final func fail(_ text: String) { play.fail("\(name): \(text)") }
 

@@ -26,7 +26,7 @@ final class PubSubWorkload: Play {
     }
 
     override func populate() throws {
-        let unix = world.socketPath.flatMap { chance(0.3) ? try? SocketAddress.unix(path: $0) : nil }
+        let unix = world.scratchPath.flatMap { chance(0.3) ? try? SocketAddress.unix(path: $0) : nil }
         let service = try PubSubService(
             on: unix ?? .loopback(), configuration: plan.configuration, broker: plan.broker, reactor: reactor
         ) { [unowned self] in
@@ -80,7 +80,9 @@ final class PubSubWorkload: Play {
         return ear
     }
 
-    func command(_ verb: String, _ channel: Int) -> Bytes { Bytes("\(verb) channel-\(channel)\(chance(0.5) ? "\r\n" : "\n")") }
+    func command(_ verb: String, _ channel: Int) -> Bytes {
+        Bytes("\(verb) channel-\(channel)\(chance(0.5) ? "\r\n" : "\n")")
+    }
 
     /// A message that is within the limit.
     func message(_ voice: Voice) -> [UInt8] {
@@ -93,8 +95,9 @@ final class PubSubWorkload: Play {
     /// Memory is bounded whatever happens.
     func checkMemory() {
         let segment = 16 * world.receiveBufferSize
-        for connection in ledger.live where connection.pendingBytes > plan.mostPending(segment: segment) {
-            fail("\(connection.pendingBytes) bytes wait for \(connection), more than \(plan.mostPending(segment: segment))")
+        let most = plan.mostPending(segment: segment)
+        for connection in ledger.live where connection.pendingBytes > most {
+            fail("\(connection.pendingBytes) bytes wait for \(connection), more than \(most)")
         }
         let held = broker.segmentsHeld
         if held > plan.broker.limits.heldSegments { fail("unfinished messages hold \(held) segments") }
@@ -106,13 +109,15 @@ final class PubSubWorkload: Play {
         // An end that reads has everything that there is.
         let waiting = ledger.live.count { $0.pendingBytes > 0 }
         let pausing = members.count { $0.isPausing }
-        if waiting > pausing { fail("\(waiting) connections have something to send, but only \(pausing) peers do not read\n\(world.state)") }
-        for member in members {
-            if let text = member.standstill { fail("\(member.name) \(text)\n\(world.state)") }
+        if waiting > pausing {
+            fail("\(waiting) connections have something to send, and \(pausing) peers do not read\n\(world.state)")
         }
     }
 
-    override var isStill: Bool { ledger.live.allSatisfy { $0.pendingBytes == 0 } && members.allSatisfy { $0.standstill == nil } }
+    override var isStill: Bool {
+        ledger.live.allSatisfy { $0.pendingBytes == 0 } && members.allSatisfy { $0.isOver || $0.mayStay || !isFinishing }
+    }
+
     override func finish() { for member in members { member.finish() } }
 
     override func checkFinished() {
@@ -174,7 +179,8 @@ final class PubSubWorkload: Play {
         for ear in ears { ear.release() }
         for member in members where !member.isOver { fail("\(member.name) was never told of its end") }
         let broker = broker
-        if broker.subscribers + broker.publishers + broker.channels + broker.segmentsHeld > 0 || !ledger.live.isEmpty {
+        let left = broker.subscribers + broker.publishers + broker.channels + broker.segmentsHeld
+        if left > 0 || !ledger.live.isEmpty {
             fail("the broker has not forgotten everybody: \(broker)")
         }
         if ledger.pausedChannels > 0 { fail("\(ledger.pausedChannels) channels were never resumed") }
@@ -194,8 +200,6 @@ protocol PubSubMember: AnyObject {
     var hasJoined: Bool { get }
     /// It does not read, or not yet or not any more.
     var isPausing: Bool { get }
-    /// What it waits for although nothing can happen any more, or nil.
-    var standstill: String? { get }
     /// Ends politely; who may stay reads everything.
     func finish()
     /// Everybody has ended who was to.
@@ -208,7 +212,6 @@ extension PubSubMember {
     var mayStay: Bool { false }
     var hasJoined: Bool { false }
     var isPausing: Bool { false }
-    var standstill: String? { nil }
     func judge() {}
     func leave() {}
 }

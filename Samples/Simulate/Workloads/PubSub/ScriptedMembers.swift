@@ -21,7 +21,6 @@ class ScriptedMember: PubSubMember {
     final var isOver: Bool { peer.map { !$0.isOpen || $0.sawEnd } ?? true }
     var mayStay: Bool { false }
     final var isPausing: Bool { isPaused || isOver }
-    var standstill: String? { nil }
     func finish() {}
     func judge() {}
     /// Somebody who reads nothing would keep the memory of zero-copy sends.
@@ -236,8 +235,6 @@ final class ScriptedPublisher: ScriptedMember {
         end()
         if fate != .breakOff { peer.shutdown() }
     }
-
-    override func isExpected(_ refusal: String) -> Bool { super.isExpected(refusal) }
 
     override func heardEnd() {
         super.heardEnd()
