@@ -29,10 +29,12 @@ class Play {
 
     /// Makes those who are in it.
     func populate() throws {}
-    /// Nothing can happen any more: nobody may wait for anything that is due.
+    /// Who waits for what although it is due: nobody, when nothing can happen any more, nor for long before.
+    func waiting() -> [String] { [] }
+    /// Nothing can happen any more: whatever else must hold then.
     func checkStandstill() {}
-    /// Whether nobody does, for a world that cannot tell when nothing can happen any more.
-    var isStill: Bool { true }
+    /// Whether all is as then, for a world that cannot tell.
+    var isStill: Bool { waiting().isEmpty }
     /// Everybody ends politely.
     func finish() {}
     /// Everybody has.
@@ -87,7 +89,13 @@ class Play {
     /// - Returns: What was wrong.
     final func run() throws -> [String] {
         try populate()
-        try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
+        if world.timeIsFree { watch() }
+        do {
+            try world.run(isStill: { [unowned self] in isAsItShouldBe }, onStandstill: { [unowned self] in stoodStill() })
+        } catch {
+            // Nothing has ended, and why is known.
+            return world.failures + failures + ["\(error)"]
+        }
         // What is kept is let go there.
         checkOver()
         for text in world.leftovers() { fail(text) }
@@ -95,18 +103,38 @@ class Play {
         return world.failures + failures
     }
 
+    /// Whoever waits for so long waits for a timer that happens to be set, and must not need it.
+    private func watch() {
+        func look(_ patience: Int, _ before: [String]) {
+            world.schedule(after: .seconds(1)) { [unowned self] in
+                guard !isFinishing else { return }
+                let now = waiting().filter { patience == 3 || before.contains($0) }
+                guard !now.isEmpty else { return }
+                if patience > 0 { return look(patience - 1, now) }
+                fail("\(now[0]), for seconds\n\(world.state)")
+            }
+        }
+        for _ in 0..<2 { world.schedule(after: .milliseconds(number(0...2_000))) { look(3, []) } }
+    }
+
+    private func checkWaiting() {
+        guard let first = waiting().first else { return checkStandstill() }
+        let starved = reactor.statistics.connectionsWithoutBuffer
+        fail("\(first)\n\(starved) connections wait for a buffer\n\(world.state)")
+    }
+
     /// Nothing can happen any more: looks whether that is as it should be, and goes on to the next stage.
     private func stoodStill() -> Bool {
         switch stage {
         case .living:
-            checkStandstill()
+            checkWaiting()
             stage = .finishing
             soon { [unowned self] in
                 isFinishing = true
                 finish()
             }
         case .finishing:
-            checkStandstill()
+            checkWaiting()
             checkFinished()
             stage = .stopping
             soon { [unowned self] in beginStopping() }

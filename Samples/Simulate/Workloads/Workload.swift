@@ -29,6 +29,9 @@ final class Workload: Play {
     }
 
     private var far: [ObjectIdentifier: Ends] = [:]
+    /// Whose stream that is.
+    func writer(of stream: Int) -> Party? { parties.first { $0.outgoing.number == stream } }
+
     private func farEnd(of party: Party) -> Party? { far[ObjectIdentifier(party)].flatMap { ends[$0] } }
 
     override func leave() {
@@ -47,14 +50,16 @@ final class Workload: Play {
             let isEcho = chance(0.4)
             if isEcho { configuration.connection.slowConsumer = .disconnect(farewell: nil) }
             let options = configuration.connection
+            let unix = world.scratchPath.flatMap { chance(0.2) ? try? SocketAddress.unix(path: $0) : nil }
+            let address = unix ?? .loopback()
             let makeName = { [unowned self] in "connection \(parties.count) of server \(number)" }
             if isStateMachine {
-                servers.append(try Server(on: .loopback(), configuration: configuration, reactor: reactor) {
+                servers.append(try Server(on: address, configuration: configuration, reactor: reactor) {
                     [unowned self] _ in
                     PartyHandler(party: add(LibraryParty(self, makeName(), options: options), isEcho: isEcho))
                 })
             } else {
-                servers.append(try Server(on: .loopback(), configuration: configuration, reactor: reactor) {
+                servers.append(try Server(on: address, configuration: configuration, reactor: reactor) {
                     [unowned self] connection in
                     add(CallbackParty(self, makeName(), options: options), isEcho: isEcho).begin(connection)
                 })
@@ -68,7 +73,7 @@ final class Workload: Play {
             }
         }
         for _ in 0..<number(0...4) {
-            reactor.after(.microseconds(delay())) { [unowned self] in connect() }
+            reactor.after(.microseconds(delay())) { [unowned self] in try connect() }
         }
         if chance(0.6) {
             let broker = try BrokerWorkload(self)
@@ -83,10 +88,32 @@ final class Workload: Play {
         return party
     }
 
-    private func connect() {
+    /// A far end that the library connects to.
+    private func listen() throws -> SocketAddress {
+        try world.listen { [unowned self] peer in
+            parties.append(ScriptedParty(self, "listening peer \(parties.count)", peer))
+        }
+    }
+
+    /// Nobody answers, so that the timeout has to end it.
+    private func connectInVain(to silent: SocketAddress) {
+        connectsInVain.begun += 1
+        let patience = Duration.microseconds(delay())
+        let deadline = world.now() + UInt64(patience / .nanoseconds(1))
+        reactor.connect(to: silent, timeout: patience) { [self] result in
+            connectsInVain.over += 1
+            guard case .failure(let error) = result else { return fail("a connect to nobody succeeded") }
+            if error.isTimeout, world.now() < deadline { fail("a connect timed out too early") }
+            if !error.isTimeout, !reactor.isStopping { fail("a connect to nobody failed otherwise: \(error)") }
+        }
+    }
+    private var connectsInVain = (begun: 0, over: 0)
+
+    private func connect() throws {
         guard !isFinishing else { return }
         let options = Workload.connectionOptions(&random)
-        let address = servers[number(0...1)].address
+        if chance(0.08), let silent = world.makeSilentAddress() { return connectInVain(to: silent) }
+        let address = chance(0.2) ? try listen() : servers[number(0...1)].address
         if chance(0.5) {
             let party = add(LibraryParty(self, "client \(parties.count)", options: options))
             reactor.connect(to: address, options: options, handler: PartyHandler(party: party))
@@ -100,15 +127,10 @@ final class Workload: Play {
 
     // MARK: - Stages
 
-    override func checkStandstill() {
-        for party in parties {
-            guard let text = party.standstill(far: farEnd(of: party)) else { continue }
-            let starved = reactor.statistics.connectionsWithoutBuffer
-            fail("\(party.name) \(text)\n\(starved) connections wait for a buffer\n\(world.state)")
-        }
+    override func waiting() -> [String] {
+        parties.compactMap { party in party.standstill(far: farEnd(of: party)).map { "\(party.name) \($0)" } }
     }
 
-    override var isStill: Bool { !parties.contains { $0.standstill(far: farEnd(of: $0)) != nil } }
 
     override func finish() {
         for party in parties { party.finish() }
@@ -119,10 +141,13 @@ final class Workload: Play {
 
     override func beginStopping() {
         for party in parties { party.release() }
+        // Whose far end has vanished waits for good, unless it is a server's.
+        for party in parties { (party as? LibraryParty)?.breakOff() }
         for server in servers { server.stop() }
     }
 
     override func checkOver() {
+        if connectsInVain.begun != connectsInVain.over { fail("of connects to nobody \(connectsInVain)") }
         for party in parties {
             party.check(far: farEnd(of: party))
             (party as? LibraryParty)?.checkOver()

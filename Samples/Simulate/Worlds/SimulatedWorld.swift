@@ -40,6 +40,7 @@ final class SimulatedWorld: World {
     }
     private var listeners: UInt16 = 0
 
+    var timeIsFree: Bool { true }
     var calls: (any Kernel)? { kernel }
 
     var scratchPath: String? {

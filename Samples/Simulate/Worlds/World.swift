@@ -16,6 +16,8 @@ protocol World: AnyObject {
     /// Far ends that the library connects to.
     func listen(onAccept: @escaping (any FarEnd) -> Void) throws -> SocketAddress
 
+    /// Whether an hour is over at once.
+    var timeIsFree: Bool { get }
     /// Of the reactor's configuration.
     var receiveBufferSize: Int { get }
     /// The calls beside the ring, for bare descriptors; nil where nobody may have any.
@@ -47,6 +49,7 @@ protocol World: AnyObject {
 }
 
 extension World {
+    var timeIsFree: Bool { false }
     var receiveBufferSize: Int { ReactorConfiguration().receiveBufferSize }
     var calls: (any Kernel)? { nil }
     var scratchPath: String? { nil }

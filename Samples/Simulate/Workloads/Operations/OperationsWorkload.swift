@@ -116,14 +116,14 @@ final class OperationsWorkload: Play {
     }
 
     private func startTimeout() {
-        let start = reactor.now
+        let start = world.now()
         let microseconds = delay()
         self.start("timeout") { ticket in
             reactor.timeout(after: .microseconds(microseconds)) { [self] result in
                 ticket.called(result)
                 // One that a cancel came too late for was firing, as far as the simulated kernel is concerned.
                 guard case .success = result, !ticket.isCancelled, !reactor.isStopping else { return }
-                let passed = reactor.now - start
+                let passed = world.now() - start
                 if passed < UInt64(microseconds) * 1_000 { fail("\(ticket.name) came after \(passed) ns") }
             }
         }
@@ -216,7 +216,9 @@ final class OperationsWorkload: Play {
 
     override func checkFinished() {
         for ticket in tickets where !ticket.isOver { fail("\(ticket.name) was never called back\n\(world.state)") }
-        for ticket in tickets where !ticket.isMultishot && ticket.calls != 1 { fail("\(ticket.name): \(ticket.calls) calls") }
+        for ticket in tickets where !ticket.isMultishot && ticket.calls != 1 {
+            fail("\(ticket.name) was called back \(ticket.calls) times")
+        }
         for job in jobs where !job.isDone { fail("\(job.name) was done \(job.beats) times of \(job.most)") }
         if posts.done + posts.cancelled != posts.made { fail("of posts \(posts)") }
         if reactor.statistics.operations > 0 { fail("\(reactor.statistics.operations) operations are open") }

@@ -157,7 +157,9 @@ final class PubSubWorkload: Play {
         let said = voices.filter { !$0.isRefused }.reduce(0) { $0 + $1.said + $1.empties }
         if broker.messagesPublished != said { fail("\(broker.messagesPublished) messages were published, and \(said) said") }
         let cut = voices.count { $0.isCut && !$0.isRefused }
-        if broker.fragmentsDropped != cut || ledger.fragments != cut { fail("\(broker.fragmentsDropped) of \(cut) fragments") }
+        if broker.fragmentsDropped != cut || ledger.fragments != cut {
+            fail("\(broker.fragmentsDropped) of \(cut) fragments were dropped")
+        }
         guard statistics.slowConsumers == 0 else { return }
         if plan.channels == 1, broker.deliveries + broker.messagesDropped != ledger.due {
             fail("\(ledger.due) messages were due, \(broker.deliveries) delivered and \(broker.messagesDropped) dropped")
