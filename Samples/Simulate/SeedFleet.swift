@@ -165,7 +165,7 @@ extension SeedFleet.Failure {
         let choice = workload.map { " --workload \($0.rawValue)" } ?? ""
         let text = lines.map { "  \($0)" }.joined(separator: "\n")
         return """
-            seed \(seed) failed (\((workload ?? .drawn(by: seed)).rawValue)):
+            seed \(seed) failed (\((workload ?? .drawn(by: seed, isReal: isReal)).rawValue)):
             \(text)
             to \(isReal ? "try it again: samples simulate --real" : "repeat it: samples simulate --verbose") \
             --seed \(seed)\(choice)

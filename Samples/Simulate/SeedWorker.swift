@@ -16,8 +16,8 @@ struct SeedWorker {
         for place in 0..<count {
             let seed = first + place * stride
             try say("start \(seed)")
-            let kind = workload ?? .drawn(by: seed)
-            let run = isReal ? try kind.makeRealRun(seed: seed) : try kind.makeRun(seed: seed)
+            let kind = workload ?? .drawn(by: seed, isReal: isReal)
+            let run: any Run = isReal ? try kind.makeRealRun(seed: seed) : try kind.makeRun(seed: seed)
             let failures = try run.perform()
             if failures.isEmpty {
                 try say("held \(seed) \(run.counts.line)")
@@ -26,7 +26,7 @@ struct SeedWorker {
             for line in failures.flatMap({ $0.split(separator: "\n", omittingEmptySubsequences: false) }) {
                 try say("| \(line)")
             }
-            if let run = run as? any SeededRun {
+            if let run = run as? SimulatedRun {
                 try say("| the last steps:")
                 for event in run.kernel.trace.suffix(steps) { try say("|   \(event)") }
             }

@@ -62,6 +62,7 @@ struct Simulate: ParsableCommand {
     func validate() throws {
         guard seeds != 0 else { throw ValidationError("--seeds must be at least 1") }
         guard jobs.map({ (1...1_024).contains($0) }) ?? true else { throw ValidationError("--jobs must be from 1 to 1024") }
+        guard workload?.mayBeReal ?? true || !real else { throw ValidationError(NoBareDescriptors().description) }
         guard !(real && verbose) else {
             throw ValidationError("--verbose shows the steps of the simulated kernel; with --real there is none")
         }

@@ -191,4 +191,29 @@ import UringReactor
             for event in kernel.trace { print(event) }
         }
     }
+
+    /// Nobody has asked for its end, so it goes on, whatever the kernel's reasons were.
+    @Test func anAcceptThatNobodyCancelledGoesOn() throws {
+        let simulation = try Simulation()
+        let reactor = simulation.reactor
+        let listener = try simulation.kernel.socket(.ipv4)
+        try simulation.kernel.bind(listener, to: .loopback(port: 7_000))
+        try simulation.kernel.listen(listener, backlog: 8)
+        var results: [Result<FileDescriptor, IOError>] = []
+        simulation.kernel.completeNext(.accept, with: .canceled)
+        let token = reactor.acceptMultishot(on: listener) { results.append($0) }
+        try simulation.advance(by: .seconds(1))
+        #expect(results.isEmpty)
+        let peer = try simulation.connect(to: .loopback(port: 7_000))
+        try simulation.run(until: { results.count == 1 })
+        reactor.close(try #require(try? results[0].get())) { _ in }
+        try simulation.run(until: { peer.sawEnd })
+        // This one was asked for.
+        reactor.cancel(token)
+        try simulation.run(until: { results.count == 2 })
+        #expect(throws: IOError.self) { try results[1].get() }
+        reactor.close(listener) { _ in }
+        try simulation.advance(by: .seconds(1))
+        try simulation.finish()
+    }
 }

@@ -21,10 +21,7 @@ extension Workload {
         guard kind > 0 else { return .none }
         var plan = FaultPlan.nasty(seed: seed)
         // Without resets more connections live to their polite end.
-        if kind < 4 {
-            plan.connectionReset = 0
-            plan.brokenConnection = 0
-        }
+        if kind < 4 { plan.breakNothing() }
         return plan
     }
 
@@ -59,9 +56,12 @@ extension Workload {
         values[random.next(in: 0...(values.count - 1))]
     }
 
-    // MARK: - While it runs
+}
 
+/// What is drawn while it runs.
+extension Play {
     func number(_ range: ClosedRange<Int>) -> Int { random.next(in: range) }
+    func pick<Value>(_ values: [Value]) -> Value { Workload.pick(values, &random) }
     func chance(_ probability: Double) -> Bool { random.nextUnit() < probability }
 
     /// Microseconds, mostly few.

@@ -48,7 +48,8 @@ class LibraryParty: Party {
     final func opened(_ connection: Connection) {
         if self.connection != nil { fail("opened twice") }
         self.connection = connection
-        if let local = connection.localAddress, let remote = connection.remoteAddress {
+        if let local = connection.localAddress, let remote = connection.remoteAddress,
+            local.path == nil, remote.path == nil {
             workload.link(self, local: local, remote: remote)
         }
     }
@@ -126,6 +127,11 @@ class LibraryParty: Party {
     final func close() {
         isClosing = true
         connection?.close()
+    }
+
+    /// What is left of it ends.
+    final func breakOff() {
+        if let connection, reason == nil, connection.isOpen { abort() }
     }
 
     private func abort() {

@@ -68,7 +68,13 @@ class Party: CustomStringConvertible {
     /// When everything is over.
     final func check(far: Party?) {
         release()
-        guard let far else { return }
+        guard let far else {
+            // The ends of a Unix connection have no names: what it heard says who spoke.
+            guard let stream = arrivals.stream, let writer = workload.writer(of: stream) else { return }
+            let fault = writer.outgoing.fault(of: arrivals.messages, isWhole: false, mayDropLater: true)
+            if let fault { fail("\(fault), from \(writer.name)") }
+            return
+        }
         let writer = far.isEchoing ? outgoing : far.outgoing
         if let stream = arrivals.stream, stream != writer.number {
             return fail("heard stream \(stream) from \(far.name), which said \(writer.number)")

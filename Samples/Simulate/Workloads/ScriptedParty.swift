@@ -17,7 +17,7 @@ final class ScriptedParty: Party {
         fate = workload.chance(0.6) ? .shutdown : Fate.allCases[workload.number(0...4)]
         budget = workload.number(0...12)
         super.init(workload, name)
-        workload.link(self, local: peer.localAddress, remote: peer.remoteAddress)
+        if peer.remoteAddress.path == nil { workload.link(self, local: peer.localAddress, remote: peer.remoteAddress) }
         peer.onReceive = { [unowned self] in heard($0) }
         peer.onEnd = { [unowned self] in
             if self.peer.sawEnd { sawEnd = true }
@@ -67,8 +67,15 @@ final class ScriptedParty: Party {
         case .shutdown, .shutdownEarly:
             endedPolitely = true
             peer.shutdown()
-            // Most go on reading.
-            if workload.chance(0.8) { resume() }
+            // Most go on reading, and the others after a while: a half-closed peer is tried again for good otherwise.
+            if workload.chance(0.8) {
+                resume()
+            } else {
+                let rest = workload.world.timeIsFree ? Duration.seconds(60) : .milliseconds(100)
+                workload.world.schedule(after: rest) { [unowned self] in
+                    if peer.isOpen { resume() }
+                }
+            }
         case .close: peer.close()
         case .reset: peer.reset()
         case .vanish:

@@ -6,6 +6,7 @@ import UringReactor
 final class SimulatedWorld: World {
     let kernel: SimulatedKernel
     let reactor: Reactor
+    let receiveBufferSize: Int
     private(set) var failures: [String] = []
     /// How many receive buffers the kernel has when nobody else has any, by group.
     private let provided: [Int]
@@ -16,6 +17,7 @@ final class SimulatedWorld: World {
 
     init(seed: UInt64, kernel configuration: SimulatedKernel.Configuration, reactor: ReactorConfiguration) throws {
         kernel = SimulatedKernel(seed: seed, configuration: configuration)
+        receiveBufferSize = reactor.receiveBufferSize
         self.reactor = try Reactor(configuration: reactor, kernel: kernel)
         provided = (0...1).map { [kernel] in kernel.providedBuffers(ofGroup: $0).count }
         kernel.enterLimit = SimulatedWorld.mostEnters
@@ -37,6 +39,22 @@ final class SimulatedWorld: World {
         return address
     }
     private var listeners: UInt16 = 0
+
+    var timeIsFree: Bool { true }
+    var calls: (any Kernel)? { kernel }
+
+    var scratchPath: String? {
+        paths += 1
+        return "/run/simulated-\(paths)"
+    }
+    private var paths = 0
+
+    func makeSilentAddress() -> SocketAddress? {
+        listeners += 1
+        let address = SocketAddress.loopback(port: 9_000 + listeners)
+        kernel.silence(address)
+        return address
+    }
 
     func run(isStill: @escaping () -> Bool, onStandstill: @escaping () -> Bool) throws {
         kernel.onStall = { _ in onStandstill() ? .lookAgain : .fail }

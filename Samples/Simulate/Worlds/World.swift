@@ -18,6 +18,16 @@ protocol World: AnyObject {
 
     /// Has a server be one of this world.
     func fit(_ configuration: inout ServerConfiguration)
+    /// Whether an hour is over at once.
+    var timeIsFree: Bool { get }
+    /// Of the reactor's configuration.
+    var receiveBufferSize: Int { get }
+    /// The calls beside the ring, for bare descriptors; nil where nobody may have any.
+    var calls: (any Kernel)? { get }
+    /// A path at which there is nothing yet, for a socket or a file; nil where there are none.
+    var scratchPath: String? { get }
+    /// Where nobody answers, so that a connect waits; nil where there is no such address.
+    func makeSilentAddress() -> SocketAddress?
 
     /// Runs the reactor until it is stopped.
     ///
@@ -42,6 +52,11 @@ protocol World: AnyObject {
 
 extension World {
     func fit(_ configuration: inout ServerConfiguration) {}
+    var timeIsFree: Bool { false }
+    var receiveBufferSize: Int { ReactorConfiguration().receiveBufferSize }
+    var calls: (any Kernel)? { nil }
+    var scratchPath: String? { nil }
+    func makeSilentAddress() -> SocketAddress? { nil }
 }
 
 /// The far end of a connection: a script, and no code of the library's.

@@ -67,7 +67,7 @@ public final class Broker<P: Peer> {
 
     func reply(_ reply: Reply, to peer: P) {
         let line = reply.line
-        switch peer.send(line) {
+        switch peer.reply(line) {
         case .queued, .backlogged: statistics.bytesOut += UInt64(line.count)
         case .dropped, .refused: break
         }

@@ -27,6 +27,13 @@ public protocol Peer: Hashable {
     @discardableResult
     func send(_ pieces: [Bytes]) -> SendOutcome
 
+    /// Queues the answer to a command, or a `BYE`, as ``send(_:)-(Bytes)`` does a message. A peer that drops messages when
+    /// too much waits should not drop this one once it has taken it: who misses its `OK` takes a message for the answer.
+    ///
+    /// The same as ``send(_:)-(Bytes)`` unless a peer does better.
+    @discardableResult
+    func reply(_ bytes: Bytes) -> SendOutcome
+
     /// Reads nothing more until ``resumeReading()``, so that whoever sends must wait. Called for publishers only, and only
     /// with ``BrokerConfiguration/pausesPublishers``; never twice in a row.
     ///
@@ -40,4 +47,9 @@ public protocol Peer: Hashable {
 
     /// Flushes what is queued, then closes. Called once at most by the broker.
     func close()
+}
+
+extension Peer {
+    @discardableResult
+    public func reply(_ bytes: Bytes) -> SendOutcome { send(bytes) }
 }

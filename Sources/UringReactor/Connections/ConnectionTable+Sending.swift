@@ -9,7 +9,9 @@ import SystemPackage
 extension ConnectionTable {
     /// Queues bytes. They go out with the others of this turn, or when the send in flight has completed.
     @inline(__always)
-    func send(_ bytes: Bytes, callback: SendQueue.SendCallback?, on connection: Connection) -> SendOutcome {
+    func send(
+        _ bytes: Bytes, callback: SendQueue.SendCallback?, stays: Bool = false, on connection: Connection
+    ) -> SendOutcome {
         guard let index = index(of: connection), slots[index].state.maySend,
             !slots[index].flags.contains(.shutdownRequested)
         else {
@@ -27,7 +29,7 @@ extension ConnectionTable {
             }
             return refusal
         }
-        slots[index].queue.append(bytes, callback: callback)
+        slots[index].queue.append(bytes, callback: callback, stays: stays)
         return queued(index)
     }
 

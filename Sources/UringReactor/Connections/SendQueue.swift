@@ -12,6 +12,8 @@ struct SendQueue {
         /// How many messages end in it. 0 for all but the last piece of one that lies in several: a message is dropped as a
         /// whole or not at all.
         var messages: Int
+        /// Dropped by nobody, and copied together with nothing.
+        var stays = false
     }
 
     /// In a struct: a closure that is itself the element of a collection would be wrapped.
@@ -39,9 +41,9 @@ struct SendQueue {
     /// The first piece; see ``sentOfFirst``.
     var first: Piece { pieces[0] }
 
-    /// Appends a piece of a message, the last one unless there `isMore`.
-    mutating func append(_ bytes: Bytes, callback: SendCallback? = nil, isMore: Bool = false) {
-        pieces.append(Piece(bytes: bytes, callback: callback, messages: isMore ? 0 : 1))
+    /// Appends a piece of a message, the last one unless there `isMore`; one that `stays` is a message by itself.
+    mutating func append(_ bytes: Bytes, callback: SendCallback? = nil, isMore: Bool = false, stays: Bool = false) {
+        pieces.append(Piece(bytes: bytes, callback: callback, messages: isMore ? 0 : 1, stays: stays))
         pendingBytes += bytes.count
         if pieces.count > peak { peak = UInt32(clamping: pieces.count) }
     }
@@ -94,16 +96,18 @@ struct SendQueue {
     // MARK: - Dropping
 
     /// Drops whole messages, oldest first, until `excess` bytes are gone or nothing is left that may be dropped: a message
-    /// of which a part has been sent, or is with the kernel, must be finished.
+    /// of which a part has been sent, or is with the kernel, must be finished. Those that stay do, and where one lies behind
+    /// others no more than these are dropped.
     ///
     /// - Parameter inFlight: pieces that the kernel is sending.
     mutating func dropOldest(_ excess: Int, inFlight: Int) -> (pieces: [Piece], bytes: Int, messages: Int) {
-        let first = firstDroppable(inFlight: inFlight)
+        var first = firstDroppable(inFlight: inFlight)
+        while first < pieces.count, pieces[first].stays { first += 1 }
         var end = first
         var (bytes, messages) = (0, 0)
         /// After the last message that is whole.
         var atEnd = (place: first, bytes: 0, messages: 0)
-        while end < pieces.count, atEnd.bytes < excess {
+        while end < pieces.count, atEnd.bytes < excess, !pieces[end].stays {
             bytes += pieces[end].bytes.count
             messages += pieces[end].messages
             end += 1
@@ -148,7 +152,7 @@ struct SendQueue {
         var left = tail.reduce(0) { $0 + $1.bytes.count }
         var copied = 0
         for piece in tail {
-            if piece.callback == nil, piece.bytes.count < SendQueue.largestCopied {
+            if piece.callback == nil, !piece.stays, piece.bytes.count < SendQueue.largestCopied {
                 copied += piece.bytes.count
                 appendCopy(of: piece, expecting: left)
             } else {
@@ -173,7 +177,7 @@ struct SendQueue {
         let copy = target.append(piece.bytes)
         let last = pieces.count - 1
         // Two pieces become one if that one still ends where a message does, or both are of the same message.
-        if last >= 0, pieces[last].callback == nil, piece.messages > 0 || pieces[last].messages == 0,
+        if last >= 0, pieces[last].callback == nil, !pieces[last].stays, piece.messages > 0 || pieces[last].messages == 0,
             let joined = pieces[last].bytes.joined(to: copy) {
             pieces[last].bytes = joined
             pieces[last].messages += piece.messages

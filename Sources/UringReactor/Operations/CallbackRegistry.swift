@@ -176,7 +176,9 @@ struct CallbackSlot: SlabElement {
             callInPlace(index, .success(isBeat ? 0 : Int(completion.result)))
         }
         guard !completion.hasMore else { return cancelAgain(token) }
-        let isHarmless = completion.result == -EINTR || kind == .accept && isOfOneConnection(completion.result)
+        // A cancellation that nobody asked for (the kernel has its own reasons) is as little an end as an interruption.
+        let isHarmless = [-EINTR, -ECANCELED].contains(completion.result)
+            || kind == .accept && isOfOneConnection(completion.result)
         if brings || isHarmless, !slots[index].flags.isEnding, !core.isDraining {
             core.statistics.multishotRestarts &+= 1
             submit(token)

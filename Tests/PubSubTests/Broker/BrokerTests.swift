@@ -29,6 +29,18 @@ import UringReactor
         #expect(fixture.statistics.bytesOut == 4)
     }
 
+    // A peer that drops messages must tell them from answers: who misses its OK takes a message for the answer.
+    @Test func answersAreRepliesAndMessagesAreNot() {
+        let fixture = Fixture(onPublisherExit: .bye)
+        let subscriber = fixture.subscriber()
+        let publisher = fixture.publisher()
+        publisher.say("message\nBYE\n")
+        fixture.client("stranger").say("what?\n")
+        #expect(subscriber.peer.record.replies == ["OK\r\n", "BYE\r\n"])
+        #expect(subscriber.received == "OK\r\nmessage\nBYE\r\n")
+        #expect(publisher.peer.record.replies == ["OK\r\n"])
+    }
+
     @Test func aSubscriberMayComeFirst() {
         let fixture = Fixture(onPublisherExit: .bye)
         let subscriber = fixture.subscriber()

@@ -6,6 +6,8 @@ struct RecordingPeer: Peer, CustomStringConvertible {
     final class Record {
         /// All that was accepted, piece by piece.
         var sent: [Bytes] = []
+        /// What was sent as a reply.
+        var replies: [Bytes] = []
         /// The number of pieces of each send, whatever became of it.
         var pieceCounts: [Int] = []
         /// What the next send is answered.
@@ -36,6 +38,11 @@ struct RecordingPeer: Peer, CustomStringConvertible {
     func send(_ pieces: [Bytes]) -> SendOutcome {
         precondition(pieces.count > 1, "one piece has a function of its own")
         return take(pieces)
+    }
+
+    func reply(_ bytes: Bytes) -> SendOutcome {
+        record.replies.append(bytes)
+        return take([bytes])
     }
 
     private func take(_ pieces: [Bytes]) -> SendOutcome {

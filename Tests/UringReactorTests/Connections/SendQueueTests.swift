@@ -214,6 +214,24 @@ import Testing
         #expect(queue.dropOldest(.max, inFlight: 0).messages == 0)
     }
 
+    // The answer to a request is no message that a slow peer may miss.
+    @Test func whatStaysIsNotDroppedNorCopied() {
+        var queue = SendQueue()
+        queue.append("OK\n", stays: true)
+        for text in ["one\n", "two\n"] as [Bytes] { queue.append(text) }
+        #expect(queue.compact() == 8)
+        #expect(queue.first.bytes == "OK\n")
+        #expect(queue.dropOldest(1, inFlight: 0).messages == 2)
+        queue.append("three\n")
+        queue.append("BYE\n", stays: true)
+        queue.append("four\n")
+        #expect(queue.dropOldest(.max, inFlight: 0).pieces.map(\.bytes) == ["three\n"])
+        #expect(queue.popUnsent()?.bytes == "OK\n")
+        #expect(queue.dropOldest(.max, inFlight: 0).pieces.map(\.bytes) == ["four\n"])
+        #expect(queue.popUnsent()?.bytes == "BYE\n")
+        #expect(queue.pendingBytes == 0)
+    }
+
     @Test func whatIsCopiedIsOnePieceAndLetsGoOfItsMemory() {
         final class Owner {}
         weak var gone: Owner?
