@@ -121,7 +121,7 @@ struct ConnectionPeer: Peer, CustomStringConvertible {
 
     func send(_ bytes: Bytes) -> SendOutcome { connection.send(bytes) }
     func send(_ pieces: [Bytes]) -> SendOutcome { connection.send(pieces) }
-    func reply(_ bytes: Bytes) -> SendOutcome { connection.sendToStay(bytes) }
+    func reply(_ bytes: Bytes) -> SendOutcome { connection.send(bytes, mayBeDropped: false) }
     func pauseReading() { connection.pauseReading() }
     func resumeReading() { connection.resumeReading() }
     func close() { connection.close() }

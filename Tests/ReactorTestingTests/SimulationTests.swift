@@ -28,7 +28,7 @@ import UringReactor
 
     @Test(arguments: UInt64(1)...20) func aHandlerIsTestedInTenLines(seed: UInt64) throws {
         var faults = FaultPlan.nasty(seed: seed)
-        faults.connectionReset = 0
+        faults.spareConnections()
         let simulation = try Simulation(seed: seed, faults: faults)
         let server = try Server(on: .loopback(port: 7_000), reactor: simulation.reactor) { _ in Echo() }
         let peer = try simulation.connect(to: server.address)

@@ -21,7 +21,7 @@ extension Workload {
         guard kind > 0 else { return .none }
         var plan = FaultPlan.nasty(seed: seed)
         // Without resets more connections live to their polite end.
-        if kind < 4 { plan.breakNothing() }
+        if kind < 4 { plan.spareConnections() }
         return plan
     }
 

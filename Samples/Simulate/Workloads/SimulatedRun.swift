@@ -10,8 +10,8 @@ final class SimulatedRun: Run {
         var random = SplitMix64(seed: seed ^ kind.salt)
         var kernel = Workload.kernelConfiguration(seed, &random)
         // Every step of the scenario must hold, so nothing may break it off.
-        let isCalm = kind == .scenario || kernel.faults.breaksNothing
-        if isCalm { kernel.faults.breakNothing() }
+        let isCalm = kind == .scenario || !kernel.faults.breaksConnections
+        if isCalm { kernel.faults.spareConnections() }
         world = try SimulatedWorld(seed: seed, kernel: kernel, reactor: Workload.reactorConfiguration(&random))
         play = try kind.makePlay(seed: seed, random: random, in: world, isCalm: isCalm)
     }
@@ -19,15 +19,4 @@ final class SimulatedRun: Run {
     var kernel: SimulatedKernel { world.kernel }
     var counts: RunCounts { RunCounts(world.reactor.statistics, faults: world.kernel.faultCount) }
     func perform() throws -> [String] { try play.run() }
-}
-
-extension FaultPlan {
-    /// Whether no connection breaks that nobody breaks.
-    var breaksNothing: Bool { connectionReset == 0 && brokenConnection == 0 && abortedAccept == 0 }
-
-    mutating func breakNothing() {
-        connectionReset = 0
-        brokenConnection = 0
-        abortedAccept = 0
-    }
 }

@@ -59,6 +59,14 @@ public struct FaultPlan: Sendable, Equatable {
 
     public init() {}
 
+    /// Whether a connection may break that neither side has broken.
+    public var breaksConnections: Bool { connectionReset > 0 || brokenConnection > 0 || abortedAccept > 0 }
+
+    /// Leaves out what breaks connections: all else that goes wrong must not show to those who use them.
+    public mutating func spareConnections() {
+        (connectionReset, brokenConnection, abortedAccept) = (0, 0, 0)
+    }
+
     /// Nothing goes wrong.
     public static let none = FaultPlan()
 

@@ -66,11 +66,12 @@ extension Connection {
         table.send(bytes, callback: nil, on: self)
     }
 
-    /// Sends all of `bytes` as ``send(_:)-(Bytes)`` does, but once they are queued no policy drops them to make room
-    /// (``SlowConsumerPolicy/dropOldest``): for what a peer must not miss, such as the answer to its request.
+    /// Sends all of `bytes` as ``send(_:)-(Bytes)`` does. Unless they may be dropped, no policy drops them, once they are
+    /// queued, to make room for others (``SlowConsumerPolicy/dropOldest``): for what a peer must not miss, such as the answer
+    /// to its request.
     @discardableResult
-    public func sendToStay(_ bytes: Bytes) -> SendOutcome {
-        table.send(bytes, callback: nil, stays: true, on: self)
+    public func send(_ bytes: Bytes, mayBeDropped: Bool) -> SendOutcome {
+        table.send(bytes, callback: nil, stays: !mayBeDropped, on: self)
     }
 
     /// Sends one message that lies in several pieces, in order, as ``send(_:)-(Bytes)`` does one that lies in one. A policy

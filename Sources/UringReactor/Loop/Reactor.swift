@@ -93,6 +93,7 @@ import SystemPackage
 
     deinit {
         if phase == .paused {
+            mailbox.discard()
             leaveToKernel()
             if unsafe creactor_current() == Unmanaged.passUnretained(self).toOpaque() { setCurrent(nil) }
         }
