@@ -67,8 +67,8 @@ extension Connection {
     }
 
     /// Sends all of `bytes` as ``send(_:)-(Bytes)`` does. Unless they may be dropped, no policy drops them, once they are
-    /// queued, to make room for others (``SlowConsumerPolicy/dropOldest``): for what a peer must not miss, such as the answer
-    /// to its request.
+    /// queued, to make room for others (``SlowConsumerPolicy/dropOldest``): for what a peer must not miss, such as the
+    /// answer to its request.
     @discardableResult
     public func send(_ bytes: Bytes, mayBeDropped: Bool) -> SendOutcome {
         table.send(bytes, callback: nil, stays: !mayBeDropped, on: self)
