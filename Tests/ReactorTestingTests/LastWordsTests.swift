@@ -9,6 +9,7 @@ import UringReactor
         var heard = ""
         var connection: Connection?
         var reason: CloseReason?
+        var sawEnd = false
     }
 
     private struct Listener: ConnectionHandler {
@@ -20,7 +21,9 @@ import UringReactor
             case .received(let bytes):
                 notes.heard += String(bytes)
                 if notes.heard == "one" { connection.pauseReading() }
-            case .ended: return .close
+            case .ended:
+                notes.sawEnd = true
+                return .close
             case .closed(let reason): notes.reason = reason
             case .drained, .timedOut: break
             }
@@ -50,5 +53,37 @@ import UringReactor
         try reactor.run()
         #expect(notes.heard == "onetwo")
         #expect(notes.reason != nil)
+        // Whose peer merely reads no more has an end that means what it says. After a reset it is none: bytes may be missing.
+        #expect(notes.sawEnd == (errno == .brokenPipe))
+    }
+
+    @Test(arguments: [Errno.connectionReset, .brokenPipe, .timedOut])
+    func anEndAfterAResetIsNone(_ errno: Errno) throws {
+        let simulation = try Simulation()
+        var connection: Connection?
+        let server = try Server(on: .loopback(port: 7_000), reactor: simulation.reactor) { connection = $0 }
+        let peer = try simulation.connect(to: server.address)
+        try simulation.run(until: { connection != nil })
+        var results: [Result<Bytes?, IOError>] = []
+        func receive() {
+            connection?.receive { result in
+                results.append(result)
+                if case .success(_?) = result { receive() }
+            }
+        }
+        receive()
+        simulation.kernel.completeNext(.send, with: errno)
+        connection?.send("x")
+        try simulation.advance(by: .milliseconds(1))
+        peer.send("last words")
+        peer.shutdown()
+        try simulation.run(until: { results.count == 2 })
+        #expect(try results[0].get() == "last words")
+        switch results[1] {
+        case .success(let bytes): #expect(bytes == nil && errno == .brokenPipe)
+        case .failure(let error): #expect(error.errno == errno && errno != .brokenPipe)
+        }
+        results = []
+        try simulation.finish()
     }
 }

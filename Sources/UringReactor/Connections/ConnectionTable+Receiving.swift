@@ -224,6 +224,8 @@ extension ConnectionTable {
         case .sendingEnded:
             if mustHold(index) {
                 slots[index].flags.insert(.holdsEnd)
+            } else if isBroken(index) {
+                end(index, .bothEnded, by: .peerEnded)
             } else {
                 // Who still receives hears of the end as such, before the connection's own.
                 end(index, .bothEnded, by: .peerEnded)
@@ -233,6 +235,12 @@ extension ConnectionTable {
         case .lingering: end(index, .closed, by: .peerEnded)
         case .vacant, .connecting, .peerEnded, .closing, .closed: break
         }
+    }
+
+    /// A send has found that the connection is no more. The kernel says so once (tcp(7)), and then calls an end what is
+    /// none: bytes may be missing.
+    private func isBroken(_ index: UInt32) -> Bool {
+        slots[index].reason == .reset || slots[index].reason == .timedOut
     }
 
     // MARK: - Without a buffer

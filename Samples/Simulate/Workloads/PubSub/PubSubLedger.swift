@@ -13,8 +13,10 @@ final class PubSubLedger {
     private(set) var joins = 0
     /// Messages that were published while a subscriber was there, for each of them; if there is only one channel.
     private(set) var due: UInt64 = 0
-    /// Bytes of answers.
+    /// Bytes of `OK`s.
     private(set) var replies: UInt64 = 0
+    /// Members that were told an `ERROR`, unless there was no room for it.
+    private(set) var refusals = 0
     private(set) var fragments = 0
 
     init(_ play: PubSubWorkload) {
@@ -35,7 +37,7 @@ final class PubSubLedger {
             if (since == nil) != (role == .undecided) { play.fail("\(peer) left as \(role)") }
             live.removeAll { $0 == peer.connection }
             if case .subscriber = role, let since { due += published - since }
-            if case .refused(let error) = departure { replies += UInt64(Reply.error(reason: error.reason).line.count) }
+            if case .refused = departure { refusals += 1 }
         case .fragmentDropped: fragments += 1
         case .publishersPaused(let channel, _): pause(channel, true)
         case .publishersResumed(let channel): pause(channel, false)
