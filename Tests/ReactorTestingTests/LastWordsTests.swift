@@ -53,7 +53,7 @@ import UringReactor
         try reactor.run()
         #expect(notes.heard == "onetwo")
         #expect(notes.reason != nil)
-        // Whose peer merely reads no more has an end that means what it says. After a reset it is none: bytes may be missing.
+        // An end means what it says if the peer merely reads no more. After a reset it is none: bytes may be missing.
         #expect(notes.sawEnd == (errno == .brokenPipe))
     }
 

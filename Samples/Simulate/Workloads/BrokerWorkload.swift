@@ -120,12 +120,16 @@ final class BrokerWorkload {
         init(_ broker: BrokerWorkload, _ number: Int, _ peer: any FarEnd) {
             (self.broker, self.number, self.peer) = (broker, number, peer)
             budget = broker.workload.number(0...25)
+            peer.onReceive = { [unowned self] bytes in heard += bytes.count }
             peer.send("PUBLISH c\r\n")
             broker.later { [unowned self] in step() }
         }
 
-        /// It has sent everything, and the server has heard its end.
-        var isDone: Bool { !isBroken && !peer.hasFailedToSend && peer.sawEnd }
+        /// Bytes of the answer.
+        private var heard = 0
+
+        /// It was taken for a publisher, has sent everything, and the server has heard its end.
+        var isDone: Bool { heard == Reply.ok.line.count && !isBroken && !peer.hasFailedToSend && peer.sawEnd }
 
         func firstSince(_ time: UInt64) -> Int? { times.firstIndex { $0 > time } }
 
