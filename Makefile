@@ -1,7 +1,7 @@
 # Everything from a fresh Debian or Ubuntu machine with Swift: `make run`, `make test`.
 
 SWIFT ?= swift
-SEEDS ?= 2000
+SEEDS ?= 10000
 
 .PHONY: help setup run test test-debug test-release simulate mutations sanitize lint samples docs clean
 
