@@ -248,7 +248,7 @@ import UringReactor
         #expect(faults == [
             "enter fails with EAGAIN", "wait interrupted", "partial submit", "short send",
             "short recv", "late completion", "late readiness", "connection reset", "no descriptor for an accept",
-            "multishot ends", "lost cancel", "multishot ends with nothing", "operation interrupted",
+            "multishot ends", "lost cancel", "missed cancel", "multishot ends with nothing", "operation interrupted",
             "connection will break", "connection breaks", "accepted connection is gone",
         ])
     }

@@ -216,4 +216,25 @@ import UringReactor
         try simulation.advance(by: .seconds(1))
         try simulation.finish()
     }
+
+    /// The next one finds it.
+    @Test func aCancelThatFindsNothingIsSentAgain() throws {
+        var faults = FaultPlan.none
+        faults.missedCancel = 0.9
+        let simulation = try Simulation(seed: 3, faults: faults)
+        let listener = try simulation.kernel.socket(.ipv4)
+        try simulation.kernel.bind(listener, to: .loopback(port: 7_000))
+        try simulation.kernel.listen(listener, backlog: 8)
+        var error: IOError?
+        let token = simulation.reactor.accept(on: listener) { result in
+            if case .failure(let failure) = result { error = failure }
+        }
+        try simulation.advance(by: .milliseconds(1))
+        #expect(simulation.reactor.cancel(token))
+        try simulation.run(until: { error != nil })
+        #expect(error?.errno == .canceled)
+        #expect(simulation.kernel.trace.count { $0.step == .fault("missed cancel") } > 1)
+        simulation.reactor.close(listener) { _ in }
+        try simulation.finish()
+    }
 }

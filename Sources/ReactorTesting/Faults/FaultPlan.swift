@@ -45,6 +45,9 @@ public struct FaultPlan: Sendable, Equatable {
     public var emptyMultishotEnd = 0.0
     /// A cancellation comes too late: `EALREADY`, and the operation completes on its own.
     public var lostCancel = 0.0
+    /// A cancellation finds nothing, though the operation waits, and goes on waiting: `ENOENT`. Linux has it between two of
+    /// its lists: on its way to a worker thread, or a multishot between firing and being armed again.
+    public var missedCancel = 0.0
     /// A receive that selects a buffer finds none, though there are some: `ENOBUFS`, which ends a multishot. On Linux,
     /// another receive of the group was faster.
     public var noBuffers = 0.0
@@ -95,6 +98,7 @@ public struct FaultPlan: Sendable, Equatable {
         plan.multishotEnd = often(0.2)
         plan.emptyMultishotEnd = often(0.05)
         plan.lostCancel = often(0.4)
+        plan.missedCancel = often(0.4)
         plan.noBuffers = often(0.2)
         plan.sendAgain = often(0.3)
         plan.lateNotification = often(0.5)

@@ -34,10 +34,16 @@ extension SimulatedKernel {
         let targets = operations.values.filter {
             ($0.stage == .waiting || $0.stage == .woken || $0.isCancelled) && matches($0, submission, file)
         }
-        func cancelled(_ target: Operation) -> Int32 { target.isCancelled ? 0 : cancelOne(target) }
-        guard takesAll else { return targets.min(by: SimulatedKernel.isSooner).map(cancelled) ?? -ENOENT }
-        for target in targets.sorted(by: SimulatedKernel.isSooner) { _ = cancelled(target) }
-        return Int32(targets.count)
+        guard takesAll else { return targets.min(by: SimulatedKernel.isSooner).map(find) ?? -ENOENT }
+        // Whatever was found counts, whether it could be cancelled or not: io_async_cancel.
+        return targets.sorted(by: SimulatedKernel.isSooner).reduce(0) { $0 + (find($1) == -ENOENT ? 0 : 1) }
+    }
+
+    private func find(_ target: Operation) -> Int32 {
+        if target.isCancelled { return 0 }
+        // A timeout is taken off its list under a lock.
+        if target.opcode != .timeout, draw(faults.missedCancel, "missed cancel") { return -ENOENT }
+        return cancelOne(target)
     }
 
     /// Linux looks among the polls first, then among the timeouts: io_try_cancel.
@@ -58,7 +64,8 @@ extension SimulatedKernel {
 
     /// Cancels an operation that waits. Its completion comes after that of the cancellation, as deferred work.
     func cancelOne(_ target: Operation) -> Int32 {
-        if oneShots.takeLostCancel() || draw(faults.lostCancel, "lost cancel") {
+        // That of a timeout comes too late only while it fires, which is over before anybody else does anything.
+        if oneShots.takeLostCancel() || target.opcode != .timeout && draw(faults.lostCancel, "lost cancel") {
             loseCancel(target)
             return -EALREADY
         }
