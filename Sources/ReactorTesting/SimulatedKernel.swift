@@ -39,8 +39,8 @@ public import UringReactor
     public var onTrace: ((TraceEvent) -> Void)?
     /// Enters so far.
     public internal(set) var enters = 0
-    /// Faults that were drawn so far.
-    public internal(set) var faultCount: UInt64 = 0
+    /// Faults that were drawn so far, by the names they have in ``trace``.
+    public internal(set) var faultCounts: [String: UInt64] = [:]
     /// After so many enters, the next one is a violation and fails with `EBADF`, which ends the reactor: a loop that turns
     /// without end would otherwise never return.
     public var enterLimit = Int.max

@@ -16,6 +16,6 @@ final class LinuxRun: Run {
         play = try kind.makePlay(seed: seed, random: random, in: world, isCalm: true)
     }
 
-    var counts: RunCounts { RunCounts(world.reactor.statistics, faults: 0) }
+    var counts: RunCounts { RunCounts(world.reactor.statistics, faults: [:]) }
     func perform() throws -> [String] { try play.run() }
 }

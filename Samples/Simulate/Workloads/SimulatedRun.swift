@@ -17,6 +17,6 @@ final class SimulatedRun: Run {
     }
 
     var kernel: SimulatedKernel { world.kernel }
-    var counts: RunCounts { RunCounts(world.reactor.statistics, faults: world.kernel.faultCount) }
+    var counts: RunCounts { RunCounts(world.reactor.statistics, faults: world.kernel.faultCounts) }
     func perform() throws -> [String] { try play.run() }
 }

@@ -1,5 +1,4 @@
 import ReactorTesting
-import UringReactor
 
 /// One run.
 protocol Run: AnyObject {
@@ -80,38 +79,4 @@ enum WorkloadKind: String, CaseIterable {
 /// A workload of bare operations, in a world that has no calls beside the ring.
 struct NoBareDescriptors: Error, CustomStringConvertible {
     let description = "bare operations are simulated only: on Linux their descriptors would be shared with everybody"
-}
-
-/// How much happened.
-struct RunCounts: CustomStringConvertible {
-    private(set) var connections: UInt64 = 0
-    private(set) var operations: UInt64 = 0
-    private(set) var enters: UInt64 = 0
-    private(set) var faults: UInt64 = 0
-
-    init() {}
-
-    init(_ statistics: Statistics, faults: UInt64) {
-        connections = statistics.connectionsOpened
-        operations = statistics.submitted
-        enters = statistics.enters
-        self.faults = faults
-    }
-
-    /// Four numbers, for ``add(_:)``.
-    var line: String { "\(connections) \(operations) \(enters) \(faults)" }
-
-    /// Adds those of another run, as its ``line`` says.
-    mutating func add(_ line: String) {
-        let numbers = line.split(separator: " ").compactMap { UInt64($0) }
-        guard numbers.count == 4 else { return }
-        connections += numbers[0]
-        operations += numbers[1]
-        enters += numbers[2]
-        faults += numbers[3]
-    }
-
-    var description: String {
-        "\(connections) connections, \(operations) operations, \(enters) enters, \(faults) faults"
-    }
 }

@@ -94,7 +94,7 @@ extension SimulatedKernel {
     func draw(_ probability: Double, _ name: String) -> Bool {
         guard probability > 0, random.nextUnit() < probability else { return false }
         record(.fault(name))
-        faultCount += 1
+        faultCounts[name, default: 0] += 1
         return true
     }
 }
