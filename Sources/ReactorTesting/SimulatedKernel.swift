@@ -45,6 +45,12 @@ public import UringReactor
     /// without end would otherwise never return.
     public var enterLimit = Int.max
 
+    /// After so many enters without anything having been done between them, the next one is such a violation, too. A poll
+    /// that says that there is room, a send that finds none, a receive that finds no buffer: each may happen now and then,
+    /// but a loop that does nothing else should wait.
+    public var spinLimit = 10_000
+    var entersWithoutProgress = 0
+
     /// What is to become of a wait without end.
     public enum StallAnswer: Sendable {
         /// Something has been done: wait on.

@@ -120,6 +120,20 @@ import UringReactor
         #expect(failure?.texts.first == "more than 1000 enters: the loop turns without end")
     }
 
+    /// Each turn does something, but nothing that gets anybody further.
+    @Test func aLoopThatShouldWaitIsAFailure() throws {
+        let simulation = try Simulation()
+        let server = try Server(on: .loopback(port: 7_000), reactor: simulation.reactor) { _ in Echo() }
+        let peer = try simulation.connect(to: server.address)
+        peer.pauseReading()
+        let descriptor = try simulation.kernel.socket(.ipv4)
+        func again() { simulation.reactor.poll(descriptor, for: .writable) { _ in again() } }
+        again()
+        let failure = #expect(throws: SimulationFailure.self) { try simulation.advance(by: .seconds(60)) }
+        #expect(failure?.texts.first?.contains("the loop should wait") == true)
+        #expect(simulation.kernel.enters < 20_000)
+    }
+
     /// A reactor that has ended takes no part in what comes.
     @Test func aReactorThatStops() throws {
         let simulation = try Simulation()

@@ -12,7 +12,7 @@ final class SimulatedWorld: World {
     private let provided: [Int]
 
     /// More than any run needs.
-    private static let mostEnters = 300_000
+    private static let mostEnters = 100_000
     private static let mostEntersOfEnd = 50_000
 
     init(seed: UInt64, kernel configuration: SimulatedKernel.Configuration, reactor: ReactorConfiguration) throws {

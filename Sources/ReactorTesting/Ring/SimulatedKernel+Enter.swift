@@ -8,11 +8,7 @@ extension SimulatedKernel {
         clockMayStand()
         onLook?()
         record(.enter(request))
-        enters += 1
-        guard enters <= enterLimit else {
-            violation("more than \(enterLimit) enters: the loop turns without end")
-            return -EBADF
-        }
+        guard countEnter() else { return -EBADF }
         checkMemory()
         lookAtBufferRings()
         let start = time
@@ -25,6 +21,26 @@ extension SimulatedKernel {
         showDeferredWork()
         record(.returned(result))
         return result
+    }
+
+    /// False if the loop turns without end.
+    private func countEnter() -> Bool {
+        enters += 1
+        entersWithoutProgress += 1
+        if enters > enterLimit {
+            violation("more than \(enterLimit) enters: the loop turns without end")
+        } else if entersWithoutProgress > spinLimit {
+            violation("more than \(spinLimit) enters, and nothing was done between them: the loop should wait")
+        } else {
+            return true
+        }
+        return false
+    }
+
+    /// Whether what completes gets anybody any further.
+    func noteProgress(_ opcode: Opcode, _ result: Int32) {
+        let isInVain = opcode == .pollAdd || opcode == .asyncCancel || result == -EAGAIN || result == -ENOBUFS
+        if !isInVain { entersWithoutProgress = 0 }
     }
 
     private func entered(_ request: EnterRequest) -> Int32 {
@@ -113,6 +129,7 @@ extension SimulatedKernel {
     }
 
     private func happen(_ event: Event) {
+        entersWithoutProgress = 0
         switch event.action {
         case .timer(let operation, _): timerFired(operation, at: event.due)
         case .post(let operation, let result): post(operation, result: result)
