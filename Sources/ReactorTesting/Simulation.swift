@@ -22,13 +22,16 @@ public import UringReactor
 /// (``SimulatedKernel/trace``), byte for byte.
 ///
 /// All of it belongs to the thread that makes it. Between two calls the reactor is paused (``Reactor/pause()``), so the test
-/// may use it, its servers and its connections as a handler would.
+/// may use it, its servers and its connections as a handler would. Calls that let time pass fail when they come from within
+/// one of them: from a handler, a script or a condition.
 public final class Simulation {
     public let kernel: SimulatedKernel
     public let reactor: Reactor
     private let seed: UInt64
     private var violations: [String] = []
     private var hasEnded = false
+    /// One of the calls that let time pass is under way.
+    private var isRunning = false
 
     /// - Parameters:
     ///   - seed: what the kernel draws from.
@@ -64,13 +67,21 @@ public final class Simulation {
     ///
     /// - Throws: ``SimulationFailure`` if the library did what it must not, or the reactor failed.
     public func advance(by duration: Duration) throws(SimulationFailure) {
-        guard !hasEnded else { return kernel.advance(by: duration) }
-        var isOver = false
-        kernel.schedule(after: duration) { [unowned self] in
-            isOver = true
-            pause()
+        try begin()
+        defer { isRunning = false }
+        let target = kernel.time + SimulatedKernel.nanoseconds(duration)
+        var isOver = hasEnded
+        defer { isOver = true }
+        if !isOver {
+            kernel.schedule(after: duration) { [unowned self] in
+                if !isOver { pause() }
+                isOver = true
+            }
         }
         while !isOver, !hasEnded { try runOn() }
+        // Time passes without a reactor, too.
+        isOver = true
+        if kernel.time < target { kernel.advance(by: .nanoseconds(target - kernel.time)) }
     }
 
     /// Lets simulated time pass until something is as it should be.
@@ -82,7 +93,11 @@ public final class Simulation {
     public func run(
         until condition: @escaping () -> Bool, within limit: Duration = .seconds(60)
     ) throws(SimulationFailure) {
+        try begin()
+        defer { isRunning = false }
         var isOver = false
+        // What was scheduled for the limit stays so, and then means nothing any more.
+        defer { isOver = true }
         kernel.schedule(after: limit) { [unowned self] in
             if !isOver { pause() }
             isOver = true
@@ -96,7 +111,6 @@ public final class Simulation {
         defer { kernel.onLook = nil }
         if condition() { isOver = true }
         while !isOver, !hasEnded { try runOn() }
-        isOver = true
         if !condition() {
             throw failure(["not so within \(limit)" + (hasEnded ? ", and the reactor has ended" : "")])
         }
@@ -107,6 +121,8 @@ public final class Simulation {
     /// - Throws: ``SimulationFailure`` if anything is: an operation, a connection, a descriptor, a receive buffer (held by a
     ///   slice of what was received: let go of it, or copy it), or as ``advance(by:)`` does.
     public func finish() throws(SimulationFailure) {
+        try begin()
+        defer { isRunning = false }
         if !hasEnded {
             reactor.stop()
             while !hasEnded { try runOn() }
@@ -122,6 +138,11 @@ public final class Simulation {
         ]
         let left = counts.filter { $0.1 > 0 }.map { "left at the end: \($0.1) \($0.0)" }
         if !left.isEmpty { throw failure(left) }
+    }
+
+    private func begin() throws(SimulationFailure) {
+        if isRunning { throw failure(["time was to pass from within what happens in it"]) }
+        isRunning = true
     }
 
     private func pause() {

@@ -145,6 +145,39 @@ import UringReactor
         try simulation.finish()
     }
 
+    /// Time that a reactor does not live to see passes all the same.
+    @Test func aReactorThatStopsMeanwhile() throws {
+        let simulation = try Simulation()
+        simulation.reactor.after(.seconds(1)) { simulation.reactor.stop() }
+        var isDone = false
+        simulation.kernel.schedule(after: .seconds(3)) { isDone = true }
+        let start = simulation.kernel.now()
+        try simulation.advance(by: .seconds(5))
+        #expect(simulation.kernel.now() - start == 5_000_000_000)
+        #expect(isDone)
+        try simulation.finish()
+    }
+
+    /// Neither the reactor nor the call that is under way is any the worse for it.
+    @Test func noCallFromWithinAnother() throws {
+        let simulation = try Simulation()
+        var failures: [String] = []
+        var isTrue = false
+        simulation.reactor.after(.seconds(1)) {
+            do throws(SimulationFailure) {
+                try simulation.run(until: { true })
+            } catch {
+                failures += error.texts
+            }
+        }
+        simulation.kernel.schedule(after: .seconds(2)) { isTrue = true }
+        let start = simulation.kernel.now()
+        try simulation.run(until: { isTrue })
+        #expect(failures == ["time was to pass from within what happens in it"])
+        #expect(simulation.kernel.now() - start == 2_000_000_000)
+        try simulation.finish()
+    }
+
     /// Twice the same, in every step.
     @Test(arguments: UInt64(1)...5) func theSameSeedDoesTheSame(seed: UInt64) throws {
         func run() throws -> [String] {
