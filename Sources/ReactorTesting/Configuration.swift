@@ -30,8 +30,9 @@ extension SimulatedKernel {
         /// ``SimulatedKernel/overwriteFreedMemory()`` finds out about freed memory too.
         public var checksMemory = true
         /// Whether a submission that Linux would refuse because it is wrong in itself is a violation: one on a descriptor
-        /// that is not open (`EBADF`), with a null address (`EFAULT`), with flags or fields that mean nothing (`EINVAL`).
-        /// Off, it only completes with its errno: for tests that submit such things on purpose.
+        /// that is not open (`EBADF`; a call beside the ring, too), with a null address (`EFAULT`), with flags or fields
+        /// that mean nothing (`EINVAL`). Off, it only completes with its errno: for tests that submit such things on
+        /// purpose.
         public var rejectsLoudly = true
         /// Whether an enter with nothing to wait for but another thread's ``UringReactor/Waker/wake()`` blocks the thread
         /// until that comes. Otherwise it is a stall, and a failure: most tests have one thread.

@@ -50,9 +50,17 @@ extension SimulatedKernel {
         defer { pumpPeers() }
         do throws(Errno) {
             if let errno = oneShots.takeFailure(of: call) { throw errno }
-            let result = try body()
-            record(.call("\(call) \(text())"))
-            return result
+            do throws(Errno) {
+                let result = try body()
+                record(.call("\(call) \(text())"))
+                return result
+            } catch {
+                // Whoever closes first and calls then meets, at another time, somebody else's descriptor.
+                if error == .badFileDescriptor, configuration.rejectsLoudly {
+                    violation("\(call) \(text()): that descriptor is not open")
+                }
+                throw error
+            }
         } catch {
             record(.call("\(call) \(text()) \(SimulatedKernel.describe(-error.rawValue))"))
             throw error

@@ -262,4 +262,20 @@ import UringReactor
             #expect(bench.violations.map { $0.split(separator: " ")[3] } == (isLoud ? expected.map { $0[...] } : []))
         }
     }
+
+    /// Beside the ring, too: there it may be somebody else's descriptor by then. What a test has ordered is no mistake.
+    @Test func aCallOnADescriptorThatIsNotOpenIsRefusedLoudly() throws {
+        for isLoud in [true, false] {
+            let bench = try Bench { $0.rejectsLoudly = isLoud }
+            let kernel = bench.kernel
+            #expect(throws: Errno.badFileDescriptor) { try kernel.shutdown(FileDescriptor(rawValue: 4), .both) }
+            #expect(throws: Errno.badFileDescriptor) {
+                try kernel.setOption(.noDelay, to: 1, on: FileDescriptor(rawValue: 4))
+            }
+            kernel.failNext(.shutdown, with: .badFileDescriptor)
+            #expect(throws: Errno.badFileDescriptor) { try kernel.shutdown(bench.far, .both) }
+            let expected = ["shutdown fd 4 both", "setOption 6,1 to 1 on fd 4"].map { "\($0): that descriptor is not open" }
+            #expect(bench.violations == (isLoud ? expected : []))
+        }
+    }
 }
