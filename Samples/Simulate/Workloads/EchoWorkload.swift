@@ -82,8 +82,9 @@ final class EchoWorkload: Play {
 
     override func checkFinished() {
         for client in clients where !client.isOver { fail("client \(client.number) has not ended\n\(world.state)") }
-        for client in clients where client.isPolite && isCalm && !client.isWhole {
-            fail("client \(client.number) ended politely, and heard \(client.heard) of \(client.sent) bytes")
+        for client in clients where isCalm && !client.hasVanished && !client.isWhole {
+            let end = client.sawEnd ? "the" : "no"
+            fail("client \(client.number) heard \(client.heard) of \(client.sent) bytes and \(end) end, and broke nothing")
         }
     }
 
@@ -107,7 +108,7 @@ class EchoClient {
     /// It has ended its sending after all that it had to say, and waits for the rest and the end.
     private(set) var isPolite = false
     /// It says and reads nothing any more.
-    private var hasVanished = false
+    private(set) var hasVanished = false
     private(set) var isReading = true
     /// The far end has ended its sending, and not by an error.
     var sawEnd = false

@@ -164,13 +164,19 @@ class LibraryParty: Party {
             outgoing.accept(number)
             callbacksDue.insert(number)
             largest = max(largest, bytes.count)
+            // What is refused is called back in the next turn, when the connection may have been said to be over.
+            let wasOpen = connection.isOpen
             let mayReenter = workload.chance(0.5)
             connection.send(Bytes(bytes)) { [self] result in
                 if callbacksDue.remove(number) == nil { fail("the callback of message \(number) was called twice") }
+                var wasTaken = wasOpen
                 switch result {
                 case .success(let count): if count != bytes.count { fail("\(count) of \(bytes.count) bytes were sent") }
-                case .failure: outgoing.fail(number)
+                case .failure(let error):
+                    outgoing.fail(number)
+                    if error.errno == .noBufferSpace { wasTaken = false }
                 }
+                if reason != nil, wasTaken { fail("the callback of message \(number) was called after the end") }
                 if mayReenter { act() }
             }
             // Such a send does not say what became of it.
@@ -216,5 +222,8 @@ class LibraryParty: Party {
     final func checkOver() {
         if !callbacksDue.isEmpty { fail("\(callbacksDue.count) callbacks were never called") }
         if connection != nil, reason == nil { fail("was not told of its end") }
+        if waitsForAnswer { fail("a receive was never called back") }
     }
+    /// A callback of a receive is due.
+    var waitsForAnswer: Bool { false }
 }

@@ -55,6 +55,7 @@ final class CallbackParty: LibraryParty {
     private var mustTakeRest = false
 
     override var wantsMore: Bool { isAsking && super.wantsMore }
+    override var waitsForAnswer: Bool { isAsking }
 
     func begin(_ connection: Connection) {
         opened(connection)
@@ -71,8 +72,11 @@ final class CallbackParty: LibraryParty {
         isAsking = true
         let timeout: Duration? = workload.chance(0.1) ? .microseconds(workload.delay()) : nil
         var isCalled = false
+        // What is asked of a connection that is no more is refused in the next turn, when it may have been said to be over.
+        let wasOpen = connection.isOpen
         let answered = { [self] (result: Result<Bytes?, IOError>, ending: [UInt8]) in
             if isCalled { fail("a receive called back twice") }
+            if reason != nil, wasOpen { fail("a receive called back after the end") }
             isCalled = true
             isAsking = false
             answer(result, ending)

@@ -109,6 +109,8 @@ final class Workload: Play {
         }
     }
     private var connectsInVain = (begun: 0, over: 0)
+    /// Whose connects have not called back.
+    private var connectsDue: Set<String> = []
 
     private func connect() throws {
         guard !isFinishing else { return }
@@ -120,7 +122,9 @@ final class Workload: Play {
             reactor.connect(to: address, options: options, handler: PartyHandler(party: party))
         } else {
             let party = add(CallbackParty(self, "callback client \(parties.count)", options: options))
-            reactor.connect(to: address, options: options) { result in
+            connectsDue.insert(party.name)
+            reactor.connect(to: address, options: options) { [self] result in
+                if connectsDue.remove(party.name) == nil { party.fail("its connect called back twice") }
                 if case .success(let connection) = result { party.begin(connection) }
             }
         }
@@ -147,6 +151,7 @@ final class Workload: Play {
     }
 
     override func checkOver() {
+        if !connectsDue.isEmpty { fail("\(connectsDue.count) connects were never called back") }
         if connectsInVain.begun != connectsInVain.over { fail("of connects to nobody \(connectsInVain)") }
         for party in parties {
             party.check(far: farEnd(of: party))
