@@ -31,15 +31,25 @@ final class SeedFleet {
         let process: ChildProcess
         let stride: UInt64
         /// Its next seed, and how many are left from that on.
-        var next: UInt64
-        var left: UInt64
-        var current: UInt64?
+        private(set) var next: UInt64
+        private(set) var left: UInt64
+        private(set) var current: UInt64?
         var since = ContinuousClock.now
         var lines: [String] = []
         var wasEnded = false
 
         init(_ process: ChildProcess, next: UInt64, stride: UInt64, left: UInt64) {
             (self.process, self.next, self.stride, self.left) = (process, next, stride, left)
+        }
+
+        func begins() {
+            (current, since, lines) = (next, .now, [])
+        }
+
+        func passes() {
+            current = nil
+            left -= 1
+            if left > 0 { next += stride }
         }
     }
 
@@ -100,28 +110,21 @@ final class SeedFleet {
 
     private func hear(_ line: String, _ worker: Worker) {
         let words = line.split(separator: " ", maxSplits: 2)
+        // The runtime writes there as well, and may begin with any word: only the number of its seed makes it the worker's.
+        let seed = words.count > 1 ? UInt64(words[1]) : nil
         switch words.first {
-        case "start":
-            worker.current = UInt64(words[1])
-            worker.since = .now
-            worker.lines = []
-        case "held":
+        case "start" where worker.current == nil && worker.left > 0 && seed == worker.next: worker.begins()
+        case "held" where worker.current != nil && seed == worker.current:
             outcome.held += 1
             if words.count > 2 { outcome.counts.add(String(words[2])) }
-            passed(worker)
-        case "failed":
-            outcome.failures.append(Failure(seed: worker.current ?? worker.next, lines: worker.lines))
-            passed(worker)
+            worker.passes()
+        case "failed" where worker.current != nil && seed == worker.current:
+            outcome.failures.append(Failure(seed: worker.next, lines: worker.lines))
+            worker.passes()
         case "|": worker.lines.append(String(line.dropFirst(2)))
         // What the runtime says of a crash, on standard error.
         default: worker.lines.append(line)
         }
-    }
-
-    private func passed(_ worker: Worker) {
-        worker.current = nil
-        worker.left -= 1
-        if worker.left > 0 { worker.next += worker.stride }
     }
 
     private func hasEnded(_ worker: Worker) throws {
@@ -131,9 +134,11 @@ final class SeedFleet {
         let how = worker.wasEnded ? "no end after \(patience)" : "the process ended with \(end)"
         let lastSteps = worker.wasEnded || isReal ? [] : try lastSteps(of: seed)
         outcome.failures.append(Failure(seed: seed, lines: [how] + worker.lines.prefix(60) + lastSteps))
-        worker.left -= 1
+        // Nobody was listened to meanwhile, and who is not listened to has to wait.
+        for other in workers { other.since = .now }
+        worker.passes()
         guard worker.left > 0, !stopsAtFailure else { return }
-        try startWorker(from: seed + worker.stride, stride: worker.stride, count: worker.left)
+        try startWorker(from: worker.next, stride: worker.stride, count: worker.left)
     }
 
     /// Whoever crashes leaves no trace, but does the same again.

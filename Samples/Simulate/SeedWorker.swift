@@ -16,22 +16,29 @@ struct SeedWorker {
         for place in 0..<count {
             let seed = first + place * stride
             try say("start \(seed)")
-            let kind = workload ?? .drawn(by: seed, isReal: isReal)
-            let run: any Run = isReal ? try kind.makeRealRun(seed: seed) : try kind.makeRun(seed: seed)
-            let failures = try run.perform()
+            // The run is gone before anything is said of it: what crashes as it goes is the fault of its seed.
+            let (failures, counts) = try perform(seed)
             if failures.isEmpty {
-                try say("held \(seed) \(run.counts.line)")
+                try say("held \(seed) \(counts.line)")
                 continue
             }
             for line in failures.flatMap({ $0.split(separator: "\n", omittingEmptySubsequences: false) }) {
                 try say("| \(line)")
             }
-            if let run = run as? SimulatedRun {
-                try say("| the last steps:")
-                for event in run.kernel.trace.suffix(steps) { try say("|   \(event)") }
-            }
             try say("failed \(seed)")
         }
+    }
+
+    /// - Returns: What was wrong, and the last steps if anything was.
+    private func perform(_ seed: UInt64) throws -> (failures: [String], counts: RunCounts) {
+        let kind = workload ?? .drawn(by: seed, isReal: isReal)
+        let run: any Run = isReal ? try kind.makeRealRun(seed: seed) : try kind.makeRun(seed: seed)
+        var failures = try run.perform()
+        if !failures.isEmpty, let run = run as? SimulatedRun {
+            failures.append("the last steps:")
+            failures += run.kernel.trace.suffix(steps).map { "  \($0)" }
+        }
+        return (failures, run.counts)
     }
 
     /// Ends the process when nobody listens any more.
