@@ -21,6 +21,9 @@ public import UringReactor
 /// hour takes as long as what happens in it. The same seed and the same script give the same steps
 /// (``SimulatedKernel/trace``), byte for byte.
 ///
+/// A test that does not end does not fail, so a reactor that turns without end is a failure after a million enters:
+/// ``SimulatedKernel/enterLimit`` changes that. A handler that does not return cannot be found out.
+///
 /// All of it belongs to the thread that makes it. Between two calls the reactor is paused (``Reactor/pause()``), so the test
 /// may use it, its servers and its connections as a handler would. Calls that let time pass fail when they come from within
 /// one of them: from a handler, a script or a condition.
@@ -32,6 +35,9 @@ public final class Simulation {
     private var hasEnded = false
     /// One of the calls that let time pass is under way.
     private var isRunning = false
+    /// Where in the test time passes: an error says only in which test it was thrown.
+    private var place = ""
+    private var peers: [() -> SimulatedPeer?] = []
 
     /// - Parameters:
     ///   - seed: what the kernel draws from.
@@ -48,6 +54,7 @@ public final class Simulation {
         kernel = SimulatedKernel(seed: seed, configuration: configuration)
         reactor = try Reactor(configuration: reactorConfiguration, kernel: kernel)
         kernel.faults = faults
+        kernel.enterLimit = 1_000_000
         kernel.onViolation = { [unowned self] in violations.append($0) }
     }
 
@@ -55,7 +62,9 @@ public final class Simulation {
     ///
     /// - Throws: `ECONNREFUSED` if nobody listens there.
     public func connect(to address: SocketAddress) throws(Errno) -> SimulatedPeer {
-        try kernel.connect(to: address)
+        let peer = try kernel.connect(to: address)
+        peers.append { [weak peer] in peer }
+        return peer
     }
 
     /// Listens with a scripted server, for connects of the reactor's.
@@ -66,8 +75,10 @@ public final class Simulation {
     /// Lets simulated time pass, and everything happen that happens in it.
     ///
     /// - Throws: ``SimulationFailure`` if the library did what it must not, or the reactor failed.
-    public func advance(by duration: Duration) throws(SimulationFailure) {
-        try begin()
+    public func advance(
+        by duration: Duration, file: StaticString = #fileID, line: UInt = #line
+    ) throws(SimulationFailure) {
+        try begin(file, line)
         defer { isRunning = false }
         let target = kernel.time + SimulatedKernel.nanoseconds(duration)
         var isOver = hasEnded
@@ -91,9 +102,10 @@ public final class Simulation {
     ///   - limit: how much time may pass.
     /// - Throws: ``SimulationFailure`` if it is not so in time, if the reactor ends before, or as ``advance(by:)`` does.
     public func run(
-        until condition: @escaping () -> Bool, within limit: Duration = .seconds(60)
+        until condition: @escaping () -> Bool, within limit: Duration = .seconds(60),
+        file: StaticString = #fileID, line: UInt = #line
     ) throws(SimulationFailure) {
-        try begin()
+        try begin(file, line)
         defer { isRunning = false }
         var isOver = false
         // What was scheduled for the limit stays so, and then means nothing any more.
@@ -120,8 +132,8 @@ public final class Simulation {
     ///
     /// - Throws: ``SimulationFailure`` if anything is: an operation, a connection, a descriptor, a receive buffer (held by a
     ///   slice of what was received: let go of it, or copy it), or as ``advance(by:)`` does.
-    public func finish() throws(SimulationFailure) {
-        try begin()
+    public func finish(file: StaticString = #fileID, line: UInt = #line) throws(SimulationFailure) {
+        try begin(file, line)
         defer { isRunning = false }
         if !hasEnded {
             reactor.stop()
@@ -140,9 +152,10 @@ public final class Simulation {
         if !left.isEmpty { throw failure(left) }
     }
 
-    private func begin() throws(SimulationFailure) {
+    private func begin(_ file: StaticString, _ line: UInt) throws(SimulationFailure) {
         if isRunning { throw failure(["time was to pass from within what happens in it"]) }
         isRunning = true
+        place = "\(file):\(line)"
     }
 
     private func pause() {
@@ -164,7 +177,13 @@ public final class Simulation {
     }
 
     private func failure(_ texts: [String]) -> SimulationFailure {
-        SimulationFailure(seed: seed, texts: violations + texts, state: kernel.state)
+        let connected = peers.compactMap { $0() }
+        // Those that have ended are known only to the test, and those that connected were not made here.
+        let others = kernel.peers.filter { peer in !connected.contains { $0 === peer } }
+        let peers = (connected + others).sorted { $0.number < $1.number }.suffix(16)
+        return SimulationFailure(
+            seed: seed, place: place, texts: violations + texts,
+            state: (peers.map(\.description) + [kernel.state]).joined(separator: "\n"))
     }
 }
 
@@ -172,12 +191,14 @@ public final class Simulation {
 public struct SimulationFailure: Error, CustomStringConvertible {
     /// The seed with which it goes wrong again.
     public let seed: UInt64
+    /// Which call of the test let time pass: its file and line.
+    public let place: String
     /// What it was, in words.
     public let texts: [String]
-    /// What the kernel looked like then, and its last steps.
+    /// What the last 16 peers and the kernel looked like then, and its last steps.
     public let state: String
 
     public var description: String {
-        (texts.map { "seed \(seed): \($0)" } + [state]).joined(separator: "\n")
+        (texts.map { "seed \(seed), \(place): \($0)" } + [state]).joined(separator: "\n")
     }
 }

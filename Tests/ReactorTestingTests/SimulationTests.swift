@@ -84,7 +84,7 @@ import UringReactor
             try simulation.run(until: { peer.received == "never sent" }, within: .seconds(5))
         }
         #expect(failure?.seed == 9)
-        #expect(failure?.description.contains("seed 9: not so within 5.0 seconds") == true)
+        #expect(failure?.texts == ["not so within 5.0 seconds"])
         #expect(failure?.state.contains("recv") == true)
         #expect(simulation.kernel.now() - start == 5_000_000_000)
         try simulation.finish()
@@ -117,7 +117,37 @@ import UringReactor
         func again() { simulation.reactor.nop { _ in again() } }
         again()
         let failure = #expect(throws: SimulationFailure.self) { try simulation.advance(by: .seconds(60)) }
-        #expect(failure?.texts.first == "more than 1000 enters: the loop turns without end")
+        #expect(failure?.texts.first == "more than 1000 enters: the loop turns without end, or enterLimit is too low")
+    }
+
+    /// One that makes no system call, as its timers are due again and again, is paused too.
+    @Test func timersThatAreDueAtOnceLetTimePass() throws {
+        let simulation = try Simulation()
+        var turns = 0
+        func again() {
+            turns += 1
+            if turns < 1_000_000 { simulation.reactor.after(.zero) { again() } }
+        }
+        again()
+        try simulation.advance(by: .milliseconds(100))
+        #expect(turns < 1_000_000)
+        try simulation.finish()
+    }
+
+    @Test func aFailureSaysWhereItWasAndWhatPeersHaveReceived() throws {
+        let simulation = try Simulation(seed: 7)
+        let server = try Server(on: .loopback(port: 7_000), reactor: simulation.reactor) { _ in Echo() }
+        let peer = try simulation.connect(to: server.address)
+        peer.send("hello")
+        peer.shutdown()
+        let line: UInt = #line + 1
+        func wait() throws { try simulation.run(until: { peer.received == "HELLO" }) }
+        let failure = #expect(throws: SimulationFailure.self) { try wait() }
+        #expect(failure?.place == "ReactorTestingTests/SimulationTests.swift:\(line)")
+        let lines = failure?.description.split(separator: "\n") ?? []
+        #expect(lines.first == "seed 7, ReactorTestingTests/SimulationTests.swift:\(line): not so within 60.0 seconds")
+        #expect(lines.dropFirst().first == "peer 1: open, has seen the end, 0 unsent, 0 unread, 5 received: \"hello\"")
+        try simulation.finish()
     }
 
     /// Each turn does something, but nothing that gets anybody further.

@@ -28,7 +28,7 @@ extension SimulatedKernel {
         enters += 1
         entersWithoutProgress += 1
         if enters > enterLimit {
-            violation("more than \(enterLimit) enters: the loop turns without end")
+            violation("more than \(enterLimit) enters: the loop turns without end, or enterLimit is too low")
         } else if entersWithoutProgress > spinLimit {
             violation("more than \(spinLimit) enters, and nothing was done between them: the loop should wait")
         } else {

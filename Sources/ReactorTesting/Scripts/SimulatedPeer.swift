@@ -222,6 +222,16 @@ public final class SimulatedPeer: EndpointOwner, Pumped {
     }
 }
 
+extension SimulatedPeer: CustomStringConvertible {
+    /// How it is, and the end of what it has received.
+    public var description: String {
+        let shown = String(decoding: buffer.suffix(48), as: UTF8.self).debugDescription
+        let end = sawEnd ? ", has seen the end" : ""
+        return "peer \(number): \(state)\(end), \(unsent) unsent, \(unread) unread, \(buffer.count) received"
+            + (buffer.isEmpty ? "" : ": \(buffer.count > 48 ? "…" : "")\(shown)")
+    }
+}
+
 extension SimulatedPeer: Connector {
     var capacities: Endpoint.Capacities {
         Endpoint.Capacities(send: kernel.configuration.sendBuffer, receive: kernel.configuration.receiveBuffer)
