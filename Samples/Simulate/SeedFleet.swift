@@ -92,7 +92,7 @@ final class SeedFleet {
     private func startWorker(from first: UInt64, stride: UInt64, count: UInt64) throws {
         var arguments = [
             "simulate", "--worker", "--seed", "\(first)", "--seeds", "\(count)", "--stride", "\(stride)", "--steps",
-            "\(steps)",
+            "\(steps)", "--patience", "\(patience / .seconds(1))",
         ]
         if let workload { arguments += ["--workload", workload.rawValue] }
         if isReal { arguments.append("--real") }
@@ -132,8 +132,10 @@ final class SeedFleet {
         guard worker.left > 0 else { return }
         let seed = worker.current ?? worker.next
         let how = worker.wasEnded ? "no end after \(patience)" : "the process ended with \(end)"
-        let lastSteps = worker.wasEnded || isReal ? [] : try lastSteps(of: seed)
-        outcome.failures.append(Failure(seed: seed, lines: [how] + worker.lines.prefix(60) + lastSteps))
+        // A backtrace ends with the registers and the libraries, which say nothing to a reader.
+        let said = worker.lines.prefix { $0 != "Registers:" }.prefix(60)
+        let lastSteps = isReal || steps == 0 ? [] : try lastSteps(of: seed)
+        outcome.failures.append(Failure(seed: seed, lines: [how] + said + lastSteps))
         // Nobody was listened to meanwhile, and who is not listened to has to wait.
         for other in workers { other.since = .now }
         worker.passes()
@@ -141,18 +143,22 @@ final class SeedFleet {
         try startWorker(from: worker.next, stride: worker.stride, count: worker.left)
     }
 
-    /// Whoever crashes leaves no trace, but does the same again.
+    /// Whoever crashes or hangs leaves no trace, but does the same again. One that hangs is silent then, or has no end.
     private func lastSteps(of seed: UInt64) throws -> [String] {
         var arguments = ["simulate", "--seed", "\(seed)", "--verbose"]
         if let workload { arguments += ["--workload", workload.rawValue] }
         let process = try ChildProcess(arguments)
         let deadline = ContinuousClock.now + patience
         var last: [String] = []
-        while let lines = try process.readLines(), ContinuousClock.now < deadline {
+        while ContinuousClock.now < deadline, process.hasOutput(within: min(patience, .seconds(5))),
+            let lines = try process.readLines()
+        {
             // Steps begin with the time; what the runtime says of the crash has been heard.
             last += lines.filter { $0.first?.isNumber ?? false }
             last.removeFirst(max(0, last.count - steps))
         }
+        // Nobody has listened to the others for so long.
+        for worker in workers { worker.since = .now }
         return ["the last steps:"] + last.map { "  \($0)" }
     }
 

@@ -11,11 +11,14 @@ struct SeedWorker {
     let steps: Int
     /// Over Linux, where a failure has no steps to show.
     let isReal: Bool
+    /// How long a run may take. Who started this process sees to that; if nobody is there any more, the alarm clock does.
+    let patience: Double
 
     func run(from first: UInt64, stride: UInt64, count: UInt64) throws {
         for place in 0..<count {
             let seed = first + place * stride
             try say("start \(seed)")
+            alarm(UInt32(patience) + 10)
             // The run is gone before anything is said of it: what crashes as it goes is the fault of its seed.
             let (failures, counts) = try perform(seed)
             if failures.isEmpty {

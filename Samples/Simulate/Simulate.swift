@@ -17,8 +17,8 @@ struct Simulate: ParsableCommand {
 
               samples simulate --seeds 10000         seeds 1 to 10,000, on all cores
               samples simulate --seed 42             one of them
-              samples simulate --seed 42 --verbose   and every step of it, the same each time
-              samples simulate --real --seeds 1000   the same population over Linux, where nothing is made to fail
+              samples simulate --seed 42 --verbose   with every step, the same each time
+              samples simulate --real --seeds 1000   over Linux, where nothing is made to fail
             """
     )
 
@@ -79,7 +79,8 @@ struct Simulate: ParsableCommand {
     func run() throws {
         if worker || verbose { FreedMemory.overwrite() }
         if worker {
-            try SeedWorker(workload: workload, steps: steps, isReal: real).run(from: first, stride: stride, count: count)
+            try SeedWorker(workload: workload, steps: steps, isReal: real, patience: patience)
+                .run(from: first, stride: stride, count: count)
         } else if verbose {
             try runVerbosely()
         } else {

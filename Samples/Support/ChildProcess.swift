@@ -24,7 +24,7 @@ final class ChildProcess {
 
     /// - Parameter arguments: Without the program's name.
     init(_ arguments: [String]) throws {
-        let pipe = try FileDescriptor.pipe()
+        let pipe = try ChildProcess.makePipe()
         output = pipe.readEnd
         defer { try? pipe.writeEnd.close() }
         var actions = unsafe posix_spawn_file_actions_t()
@@ -55,6 +55,24 @@ final class ChildProcess {
             _ = wait()
         }
         try? output.close()
+    }
+
+    /// A pipe beside the standard streams, even where those are closed: as one of them it would be closed in the child.
+    private static func makePipe() throws -> (readEnd: FileDescriptor, writeEnd: FileDescriptor) {
+        var low: [FileDescriptor] = []
+        defer { for descriptor in low { try? descriptor.close() } }
+        while true {
+            let pipe = try FileDescriptor.pipe()
+            if min(pipe.readEnd.rawValue, pipe.writeEnd.rawValue) > STDERR_FILENO { return pipe }
+            low += [pipe.readEnd, pipe.writeEnd]
+        }
+    }
+
+    /// Whether something can be read, or the end, before so much time has passed.
+    func hasOutput(within limit: Duration) -> Bool {
+        var polled = pollfd(fd: output.rawValue, events: Int16(POLLIN), revents: 0)
+        let milliseconds = Int32(clamping: Int64(limit / .milliseconds(1)))
+        return unsafe poll(&polled, 1, milliseconds) > 0
     }
 
     func kill() { _ = Glibc.kill(pid, SIGKILL) }
