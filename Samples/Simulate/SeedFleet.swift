@@ -96,7 +96,12 @@ final class SeedFleet {
         ]
         if let workload { arguments += ["--workload", workload.rawValue] }
         if isReal { arguments.append("--real") }
-        let process = try ChildProcess(arguments)
+        let process: ChildProcess
+        do {
+            process = try ChildProcess(arguments)
+        } catch let errno as Errno {
+            throw NoMoreWorkers(running: workers.count, errno: errno)
+        }
         workers.append(Worker(process, next: first, stride: stride, left: count))
     }
 
@@ -171,6 +176,16 @@ final class SeedFleet {
     }
 }
 
+/// A worker could not be started.
+struct NoMoreWorkers: Error, CustomStringConvertible {
+    let running: Int
+    let errno: Errno
+
+    var description: String {
+        "no process could be started beside \(running) others: \(errno); with a smaller --jobs there are fewer"
+    }
+}
+
 extension SeedFleet.Failure {
     func report(_ workload: WorkloadKind?, isReal: Bool) -> String {
         let choice = workload.map { " --workload \($0.rawValue)" } ?? ""
@@ -191,7 +206,7 @@ extension SeedFleet.Outcome {
         let rate = seconds > 0 ? Int(Double(done) / seconds) : 0
         let range = count == 1 ? "seed \(first)" : "seeds \(first) to \(first + (count - 1))"
         let verdict = failures.isEmpty
-            ? "\(range): all \(count) held"
+            ? count == 1 ? "\(range) held" : "\(range): all \(count) held"
             : "\(range): \(failures.count) failed, \(held) held, \(count - done) not run"
         return "\(verdict), \(rate) seeds/s\n\(counts)"
     }

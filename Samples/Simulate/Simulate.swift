@@ -93,6 +93,7 @@ struct Simulate: ParsableCommand {
         for seed in first...(first + (count - 1)) {
             let failures = try SeedWorker.trace(seed, workload)
             for failure in failures { printLine("seed \(seed) failed: \(failure)") }
+            if failures.isEmpty { printLine("seed \(seed) held") }
             failed = failed || !failures.isEmpty
             if failed, !keepGoing { break }
         }

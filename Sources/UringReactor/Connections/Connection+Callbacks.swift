@@ -49,6 +49,9 @@ extension Connection {
     /// Calls back once, when the connection has ended and nothing of it is in flight. Right away, on the next turn, for one
     /// that has ended already.
     ///
+    /// The callbacks of what was queued or waited for have been called by then. One of a send that was refused is called on
+    /// the turn after the refusal, which can be later.
+    ///
     /// What has ended before cannot be told any more: such a callback gets ``CloseReason/closed``.
     public func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) {
         guard let driver = callbackDriver else { return table.later { try callback(.closed) } }

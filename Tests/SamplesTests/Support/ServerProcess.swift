@@ -8,7 +8,7 @@ import UringReactor
 final class ServerProcess {
     /// Where it listens; nil for a Unix socket.
     private(set) var port: UInt16 = 0
-    private let pid: pid_t
+    let pid: pid_t
     /// Its standard output and its standard error.
     private let output: FileDescriptor
     private var unread: [UInt8] = []
@@ -27,6 +27,11 @@ final class ServerProcess {
         try self.init(launching: arguments, descriptors: descriptors)
         let line = try nextLine { $0.hasPrefix("listening on ") }
         if let colon = line.lastIndex(of: ":") { port = UInt16(line[line.index(after: colon)...]) ?? 0 }
+    }
+
+    /// Starts `samples` to do something that ends by itself; see ``end()``.
+    static func start(_ arguments: [String]) throws -> ServerProcess {
+        try ServerProcess(launching: arguments, descriptors: nil)
     }
 
     /// What `samples` prints when it ends by itself.
@@ -87,7 +92,10 @@ final class ServerProcess {
         return try end()
     }
 
-    private func end() throws -> String {
+    /// Waits for its end, and returns what it has printed since it was last listened to.
+    ///
+    /// - Throws: ``Failure`` with the same unless its exit status is 0.
+    func end() throws -> String {
         while try readMore() {}
         var status: Int32 = 0
         unsafe waitpid(pid, &status, 0)
