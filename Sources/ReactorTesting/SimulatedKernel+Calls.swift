@@ -72,6 +72,7 @@ extension SimulatedKernel {
     public func socket(_ family: AddressFamily) throws(Errno) -> FileDescriptor {
         try call(.socket, "\(family)") { () throws(Errno) -> FileDescriptor in
             guard hasDescriptor else { throw .tooManyOpenFiles }
+            if case .enabled = ringState, draw(faults.socketLimit, "no descriptor for a socket") { throw .tooManyOpenFiles }
             return FileDescriptor(rawValue: install(Socket(family, kernel: self)))
         }
     }

@@ -149,10 +149,14 @@ import UringReactor
     private func run(seed: UInt64, plan: FaultPlan) throws -> (trace: [TraceEvent], ends: [String]) {
         var configuration = SimulatedKernel.Configuration()
         configuration.faults = plan
+        // The program makes its listener on a ring that runs, and is at a loss without.
+        configuration.faults.socketLimit = 0
         configuration.traceLimit = 1 << 20
         configuration.sendBuffer = 64
         configuration.receiveBuffer = 64
         let kernel = SimulatedKernel(seed: seed, configuration: configuration)
+        // It asks again at once for what was not there.
+        kernel.spinLimit = .max
         let program = try Program(kernel)
         let peers = try (0..<3).map { number in
             let peer = try kernel.connect(to: .loopback(port: 7))

@@ -123,11 +123,15 @@ import UringReactor
     ) throws -> (trace: String, faults: Int, ends: [String]) {
         var configuration = SimulatedKernel.Configuration()
         configuration.faults = plan
+        // The program makes its listener on a ring that runs, and is at a loss without.
+        configuration.faults.socketLimit = 0
         configuration.ringIndexStart = seed % 2 == 0 ? 0 : .max - 20
         configuration.traceLimit = 1 << 20
         configuration.sendBuffer = 64
         configuration.receiveBuffer = 64
         let kernel = SimulatedKernel(seed: seed, configuration: configuration)
+        // It cancels again and again.
+        kernel.spinLimit = .max
         let ring = try TestRing(kernel, entries: 8, completions: 8)
         let (listener, address) = try ring.listener()
         ring.accept(1, listener, multishot: true)

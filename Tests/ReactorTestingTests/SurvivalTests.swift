@@ -237,4 +237,23 @@ import UringReactor
         simulation.reactor.close(listener) { _ in }
         try simulation.finish()
     }
+
+    @Test func aConnectWithoutADescriptorSaysSo() throws {
+        var faults = FaultPlan.none
+        faults.socketLimit = 1
+        let simulation = try Simulation(faults: faults)
+        let listener = simulation.listen(on: .loopback(port: 80))
+        var results: [Result<Connection, IOError>] = []
+        simulation.reactor.after(.zero) {
+            simulation.reactor.connect(to: listener.address) { results.append($0) }
+        }
+        try simulation.run(until: { results.count == 1 })
+        guard case .failure(let error) = results[0] else { return #expect(Bool(false)) }
+        #expect(error.errno == .tooManyOpenFiles)
+        simulation.kernel.faults.socketLimit = 0
+        simulation.reactor.connect(to: listener.address) { results.append($0) }
+        try simulation.run(until: { results.count == 2 })
+        #expect(throws: Never.self) { try results[1].get() }
+        try simulation.finish()
+    }
 }

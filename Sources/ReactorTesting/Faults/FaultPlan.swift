@@ -37,6 +37,9 @@ public struct FaultPlan: Sendable, Equatable {
     /// it of the `ERESTARTSYS` of a worker thread. Not a connect: interrupted, it goes on by itself, and nothing could
     /// be done with its socket but to poll it, connect(2).
     public var interruptedOperation = 0.0
+    /// A socket for a connect finds no descriptor left: `EMFILE`. Not before the ring is enabled: a server that cannot
+    /// listen is no server.
+    public var socketLimit = 0.0
     /// A multishot operation ends, its last completion without `IORING_CQE_F_MORE`, although nothing failed. That
     /// completion brings what the others bring: a descriptor, or bytes in a buffer.
     public var multishotEnd = 0.0
@@ -62,12 +65,14 @@ public struct FaultPlan: Sendable, Equatable {
 
     public init() {}
 
-    /// Whether a connection may break that neither side has broken.
-    public var breaksConnections: Bool { connectionReset > 0 || brokenConnection > 0 || abortedAccept > 0 }
+    /// Whether a connection may break that neither side has broken, or never come to be.
+    public var breaksConnections: Bool {
+        connectionReset > 0 || brokenConnection > 0 || abortedAccept > 0 || socketLimit > 0
+    }
 
     /// Leaves out what breaks connections: all else that goes wrong must not show to those who use them.
     public mutating func spareConnections() {
-        (connectionReset, brokenConnection, abortedAccept) = (0, 0, 0)
+        (connectionReset, brokenConnection, abortedAccept, socketLimit) = (0, 0, 0, 0)
     }
 
     /// Nothing goes wrong.
@@ -93,6 +98,7 @@ public struct FaultPlan: Sendable, Equatable {
         plan.brokenConnection = often(0.2)
         plan.connectionLife = 1...random.next(in: UInt64(100_000)...UInt64(1_000_000_000))
         plan.acceptLimit = often(0.1)
+        plan.socketLimit = often(0.05)
         plan.abortedAccept = often(0.1)
         plan.interruptedOperation = often(0.05)
         plan.multishotEnd = often(0.2)
