@@ -242,7 +242,7 @@ import UringReactor
 
     @Test func streamsStayInOrderWhateverGoesWrong() throws {
         var faults: Set<String> = []
-        for seed in UInt64(0)..<100 {
+        for seed in UInt64(0)..<250 {
             let trace = try run(seed: seed, plan: .nasty(seed: seed)).trace
             for line in trace.split(separator: "\n") {
                 if let range = line.firstRange(of: "fault: ") { faults.insert(String(line[range.upperBound...])) }

@@ -87,4 +87,16 @@ import UringReactor
         // A drain that does not wait for its own cancel of everything is caught here, at seed 26 among others.
         #expect(violations.isEmpty)
     }
+
+    /// One that is let go of while it is paused is nobody. What was allocated for it leaks, but nothing of it is used again;
+    /// here, where nobody looks for leaks.
+    @Test func aPausedReactorThatIsLetGoOf() throws {
+        do {
+            let reactor = try Reactor()
+            reactor.pause()
+            try reactor.run()
+            #expect(Reactor.current === reactor)
+        }
+        #expect(Reactor.current == nil)
+    }
 }

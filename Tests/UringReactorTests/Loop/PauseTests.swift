@@ -108,14 +108,4 @@ import Testing
         first.stop()
         try first.run()
     }
-
-    /// What was allocated for it leaks, but nothing of it is used again.
-    @Test func oneThatIsLetGoOfIsNobody() throws {
-        do {
-            let reactor = try Reactor()
-            reactor.pause()
-            try reactor.run()
-        }
-        #expect(Reactor.current == nil)
-    }
 }
