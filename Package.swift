@@ -57,7 +57,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PubSubTests", dependencies: ["PubSub", "UringReactor"], swiftSettings: strict),
         .testTarget(
-            name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "PubSub", "CLiburing"],
+            name: "ReactorTestingTests", dependencies: ["ReactorTesting", "UringReactor", "CLiburing", "CTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "SamplesTests", dependencies: ["samples", "ReactorTesting", "PubSub", "UringReactor", "CTestSupport"],
