@@ -230,13 +230,13 @@ import UringReactor
             log.append("partial \(partial > 0 && partial < 1 << 20)")
             // On a busy machine, what was sent may still be on its way to the peer's buffer, and make room here when it is
             // there.
-            var tries: UInt64 = 1_000
-            repeat {
-                tries += 1
-                ring.send(tries, near, block, flags: Int32(MSG_DONTWAIT))
-            } while ring.result(tries) > 0 && tries < 1_100
-            ring.send(5, near, block, flags: Int32(MSG_DONTWAIT))
-            log.append("full \(ring.result(5) == -EAGAIN)")
+            var (number, again) = (UInt64(1_000), Int32(1))
+            while again > 0, number < 1_100 {
+                number += 1
+                ring.send(number, near, block, flags: Int32(MSG_DONTWAIT))
+                again = ring.result(number)
+            }
+            log.append("full \(again == -EAGAIN)")
             for socket in [near, far, listener] { ring.kernel.close(socket) }
             return log
         }
