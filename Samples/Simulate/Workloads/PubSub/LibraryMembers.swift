@@ -243,7 +243,7 @@ final class LibraryPublisher: LibraryMember, MessageSource {
 
     override func judge() {
         voice.isDone = end == .finished && hasSaidAll && !isRude && !play.isClosing
-            && play.plan.configuration.connection.idleTimeout == nil
+            && play.plan.isPatient
         voice.isRefused = !isReady
     }
 }

@@ -8,6 +8,11 @@ struct PubSubPlan {
     let isCalm: Bool
     let choice: SlowConsumerChoice
     let channels: Int
+    /// No timeout of the server's is so short that a completion which comes late lets it end somebody who does his part.
+    var isPatient: Bool {
+        let options = configuration.connection
+        return options.idleTimeout == nil && options.writeTimeout.map { $0 >= .seconds(1) } ?? true
+    }
     private(set) var configuration = ServerConfiguration()
     private(set) var broker = BrokerConfiguration()
 

@@ -247,7 +247,7 @@ final class ScriptedPublisher: ScriptedMember {
     override func judge() {
         voice.isRefused = !hasJoined
         voice.isDone = hasJoined && hasEnded && peer?.sawEnd == true && peer?.hasFailedToSend == false && !isRude
-            && !play.isClosing && play.plan.configuration.connection.idleTimeout == nil
+            && !play.isClosing && play.plan.isPatient
     }
 }
 
