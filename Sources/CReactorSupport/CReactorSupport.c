@@ -18,10 +18,6 @@ void creactor_set_current(void *reactor) {
     current_reactor = reactor;
 }
 
-uintptr_t creactor_thread_identity(void) {
-    return (uintptr_t)&current_reactor;
-}
-
 int creactor_eventfd(void) {
     return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }

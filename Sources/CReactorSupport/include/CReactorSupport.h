@@ -11,8 +11,11 @@
 void *_Nullable creactor_current(void);
 void creactor_set_current(void *_Nullable reactor);
 
-/// A number that no other live thread has: the address of a thread-local variable.
-uintptr_t creactor_thread_identity(void);
+/// A number that no other live thread has: its thread pointer. One instruction; a variable of a library's that is local to a
+/// thread would be a call.
+static inline uintptr_t creactor_thread_identity(void) {
+    return (uintptr_t)__builtin_thread_pointer();
+}
 
 /// eventfd(2), close-on-exec and non-blocking; -1 and errno if it fails.
 int creactor_eventfd(void);

@@ -186,8 +186,10 @@ import Glibc
         }
     }
 
-    /// Where no bytes are: any address that is not null. Never read nor written, so that any thread may have it.
-    private nonisolated(unsafe) static let nowhere = unsafe UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
+    /// Where no bytes are: any address that is not null. Never read nor written.
+    private static var nowhere: UnsafePointer<UInt8> {
+        unsafe UnsafePointer(bitPattern: MemoryLayout<Int>.alignment).unsafelyUnwrapped
+    }
 
     /// The positions of some bytes, for half-open ranges without a bound.
     private struct Indices: Collection {

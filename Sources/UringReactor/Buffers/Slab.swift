@@ -47,13 +47,10 @@ protocol SlabElement {
     /// Takes a vacant place, or returns nil at the limit. The element there is as `init()` or ``vacate(_:)`` left it.
     @inline(__always)
     func take() -> UInt32? {
-        if firstVacant == Slab.end {
-            guard count < limit else { return nil }
-            grow()
-        }
         guard count < limit else { return nil }
+        if firstVacant == Slab.end { grow() }
         let index = firstVacant
-        firstVacant = self[index].nextVacant
+        firstVacant = unsafe pointer(to: index).pointee.nextVacant
         count += 1
         if count > highWaterMark { highWaterMark = count }
         return index
@@ -62,12 +59,14 @@ protocol SlabElement {
     /// Gives a place back. What the element holds must have been released; the generation moves on.
     @inline(__always)
     func vacate(_ index: UInt32) {
-        self[index].generation = (self[index].generation &+ 1) & OperationToken.generationMask
-        self[index].nextVacant = firstVacant
+        let element = unsafe pointer(to: index)
+        unsafe element.pointee.generation = (element.pointee.generation &+ 1) & OperationToken.generationMask
+        unsafe element.pointee.nextVacant = firstVacant
         firstVacant = index
         count -= 1
     }
 
+    @inline(never)
     private func grow() {
         if chunkCount == chunkCapacity {
             let larger = UnsafeMutablePointer<UnsafeMutablePointer<Element>>.allocate(capacity: chunkCapacity * 2)
@@ -97,8 +96,14 @@ protocol SlabElement {
 
     /// Whether the place exists and is in the life that `generation` counts.
     @inline(__always)
-    func isCurrent(_ index: UInt32, generation: UInt32) -> Bool {
-        index >> Slab.chunkShift < UInt32(truncatingIfNeeded: chunkCount) && self[index].generation == generation
+    func isCurrent(_ index: UInt32, generation: UInt32) -> Bool { unsafe find(index, generation: generation) != nil }
+
+    /// Where the element lies, if the place exists and is in the life that `generation` counts.
+    @inline(__always)
+    func find(_ index: UInt32, generation: UInt32) -> UnsafeMutablePointer<Element>? {
+        guard index >> Slab.chunkShift < UInt32(truncatingIfNeeded: chunkCount) else { return nil }
+        let element = unsafe pointer(to: index)
+        return unsafe element.pointee.generation == generation ? element : nil
     }
 
     subscript(index: UInt32) -> Element {

@@ -97,7 +97,7 @@ import Histogram
     func start(_ kind: OperationKind, _ token: OperationToken, _ fill: (UnsafeMutablePointer<io_uring_sqe>) -> Void) {
         statistics.startedByKind[kind] &+= 1
         unsafe ring.prepare(userData: token.rawValue, fill)
-        submitIfMany(besides: 0)
+        if threshold != .max { submitIfMany(besides: 0) }
     }
 
     /// Submits now if the batching policy says so. `besides` counts operations that are about to be queued.

@@ -342,8 +342,9 @@ import SystemPackage
     @inline(__always)
     private func dispatch(_ completion: Completion) {
         let token = OperationToken(rawValue: completion.userData)
+        if token.isOf(.callback) { return registry.complete(completion, token) }
         switch token.kind {
-        case .callback: registry.complete(completion, token)
+        case .callback: break
         case .receive, .send, .writable, .connect, .close, .cancelOperation, .connectionReady:
             connections.complete(completion, token)
         case .sendZeroCopy: connections.zeroCopyCompleted(completion, token)

@@ -35,6 +35,14 @@ struct CallbackSlot: SlabElement {
     var kind = OperationKind.nop
     var flags: Flags = []
 
+    /// The callback, which is no longer here.
+    @inline(__always)
+    mutating func takeCallback() -> Callback {
+        var taken = Callback.none
+        swap(&taken, &callback)
+        return taken
+    }
+
     struct Flags: OptionSet {
         let rawValue: UInt8
         /// Stays until a completion without `IORING_CQE_F_MORE`.
@@ -83,29 +91,31 @@ struct CallbackSlot: SlabElement {
         _ kind: OperationKind, on descriptor: Int32, timeout: Duration?, _ callback: consuming Callback,
         _ fill: (inout CallbackSlot) -> Void
     ) -> OperationToken {
-        guard let index = slots.take() else { return refuse(kind, callback) }
-        slots[index].callback = callback
-        slots[index].descriptor = descriptor
-        slots[index].kind = kind
-        slots[index].flags = []
-        slots[index].pending = 1
-        fill(&slots[index])
-        let token = OperationToken(.callback, slot: index, generation: slots[index].generation)
+        guard let index = slots.take() else { return refuse(kind, consume callback) }
+        let slot = unsafe slots.pointer(to: index)
+        unsafe slot.pointee.callback = consume callback
+        unsafe slot.pointee.descriptor = descriptor
+        unsafe slot.pointee.kind = kind
+        unsafe slot.pointee.flags = []
+        unsafe slot.pointee.pending = 1
+        unsafe fill(&slot.pointee)
+        let token = unsafe OperationToken(.callback, slot: index, generation: slot.pointee.generation)
         if core.isDraining, kind.mayWait {
             core.ring.assertOpen()
-            slots[index].flags.insert(.cancelled)
+            unsafe slot.pointee.flags.insert(.cancelled)
             core.deliver(token, result: -ECANCELED)
             return token
         }
         if let timeout {
-            slots[index].flags.insert(.timed)
+            unsafe slot.pointee.flags.insert(.timed)
             core.timers.add(token, at: core.deadline(after: timeout))
         }
-        submit(token)
+        unsafe submit(token, slot)
         return token
     }
 
     /// No slot is left: the callback hears of it on the next turn, by way of a job that needs none.
+    @inline(never)
     private func refuse(_ kind: OperationKind, _ callback: consuming Callback) -> OperationToken {
         refused.append(Refused(callback: callback, error: IOError(kind, .noBufferSpace)))
         core.deliver(OperationToken(.callback, slot: Slab<CallbackSlot>.end, generation: 0), result: -ENOBUFS)
@@ -120,29 +130,33 @@ struct CallbackSlot: SlabElement {
 
     /// Queues the submission that the slot describes; for the first time, again after a signal or a short send, or to
     /// re-arm a multishot.
-    func submit(_ token: OperationToken) {
-        let slot = unsafe slots.pointer(to: token.slot)
+    func submit(_ token: OperationToken) { unsafe submit(token, slots.pointer(to: token.slot)) }
+
+    @inline(__always)
+    private func submit(_ token: OperationToken, _ slot: UnsafeMutablePointer<CallbackSlot>) {
         unsafe core.start(slot.pointee.kind, token) { entry in unsafe prepare(entry, slot) }
     }
 
     // MARK: - Ending
 
     /// Handles a completion that names a slot.
+    @inline(__always)
     func complete(_ completion: Completion, _ token: OperationToken) {
-        let index = token.slot
-        guard slots.isCurrent(index, generation: token.generation), slots[index].pending > 0,
-            !slots[index].flags.contains(.ended)
-        else {
-            if index == Slab<CallbackSlot>.end { return deliverRefused() }
-            core.statistics.staleCompletions &+= 1
-            return
-        }
-        core.statistics.completedByKind[slots[index].kind] &+= 1
-        if slots[index].flags.contains(.multishot) {
+        guard let slot = unsafe slots.find(token.slot, generation: token.generation), unsafe slot.pointee.pending > 0,
+            unsafe !slot.pointee.flags.contains(.ended)
+        else { return completedForNobody(token) }
+        unsafe core.statistics.completedByKind[slot.pointee.kind] &+= 1
+        if unsafe slot.pointee.flags.contains(.multishot) {
             completeMultishot(completion, token)
         } else {
-            completeOnce(completion.result, token)
+            unsafe completeOnce(completion.result, token, slot)
         }
+    }
+
+    @inline(never)
+    private func completedForNobody(_ token: OperationToken) {
+        if token.slot == Slab<CallbackSlot>.end { return deliverRefused() }
+        core.statistics.staleCompletions &+= 1
     }
 
     private func deliverRefused() {
@@ -150,7 +164,20 @@ struct CallbackSlot: SlabElement {
         call(next.callback, .failure(next.error), kind: next.error.operation)
     }
 
-    private func completeOnce(_ result: Int32, _ token: OperationToken) {
+    @inline(__always)
+    private func completeOnce(_ result: Int32, _ token: OperationToken, _ slot: UnsafeMutablePointer<CallbackSlot>) {
+        let kind = unsafe slot.pointee.kind
+        // Nothing but a callback and a number: most of all that is started, and nothing of the rest has to be looked at.
+        if result >= 0, kind.endsWithItsResult, unsafe slot.pointee.flags.isEmpty, unsafe slot.pointee.pending == 1 {
+            let callback = unsafe slot.pointee.takeCallback()
+            unsafe slot.pointee.pending = 0
+            release(token.slot)
+            return call(callback, .success(Int(result)), kind: kind)
+        }
+        completeWithMore(result, token)
+    }
+
+    private func completeWithMore(_ result: Int32, _ token: OperationToken) {
         let index = token.slot
         if continues(after: result, index) {
             submit(token)
@@ -159,8 +186,7 @@ struct CallbackSlot: SlabElement {
         let outcome = outcome(of: result, index)
         let kind = slots[index].kind
         let attachment = slots[index].attachment.take()
-        var callback = Callback.none
-        swap(&callback, &slots[index].callback)
+        let callback = slots[index].takeCallback()
         end(index)
         call(callback, outcome, kind: kind, attachment: attachment)
     }
@@ -183,7 +209,7 @@ struct CallbackSlot: SlabElement {
             core.statistics.multishotRestarts &+= 1
             submit(token)
         } else {
-            completeOnce(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
+            completeWithMore(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
         }
     }
 
@@ -199,8 +225,7 @@ struct CallbackSlot: SlabElement {
     /// Calls a callback that stays. Out of its slot while it runs: it may cancel itself, or start others.
     private func callInPlace(_ index: UInt32, _ outcome: Result<Int, IOError>) {
         let kind = slots[index].kind
-        var callback = Callback.none
-        swap(&callback, &slots[index].callback)
+        let callback = slots[index].takeCallback()
         call(callback, outcome, kind: kind)
         slots[index].callback = callback
     }
@@ -232,9 +257,8 @@ struct CallbackSlot: SlabElement {
         if slots[index].pending == 0 { release(index) }
     }
 
-    private func release(_ index: UInt32) {
-        slots.vacate(index)
-    }
+    @inline(__always)
+    private func release(_ index: UInt32) { slots.vacate(index) }
 
     // MARK: - Cancelling
 
@@ -357,8 +381,7 @@ struct CallbackSlot: SlabElement {
         core.statistics.completedByKind[.timer] &+= 1
         let period = UInt64(bitPattern: slots[index].arguments.tv_nsec)
         guard period > 0 else {
-            var callback = Callback.none
-            swap(&callback, &slots[index].callback)
+            let callback = slots[index].takeCallback()
             end(index)
             call(callback, .success(0), kind: .timer)
             return
@@ -374,6 +397,14 @@ struct CallbackSlot: SlabElement {
 }
 
 extension OperationKind {
+    /// Whether its result is all that its callback gets, and nothing but the callback is kept for it.
+    var endsWithItsResult: Bool {
+        switch self {
+        case .nop, .accept, .shutdown, .close, .poll, .fsync, .cancel: true
+        default: false
+        }
+    }
+
     /// Whether a cancel of all operations on its descriptor is meant for it.
     var mayBeCancelled: Bool { self != .close && self != .cancel }
 

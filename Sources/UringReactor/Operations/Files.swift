@@ -12,10 +12,10 @@ extension Reactor {
     public func open(
         _ path: FilePath, _ mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions = [],
         permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead], timeout: Duration? = nil,
-        _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<FileDescriptor, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.open, on: -1, timeout: timeout, .descriptor(callback)) {
+        return registry.start(.open, on: -1, timeout: timeout, .descriptor(consume callback)) {
             $0.attachment = PathMemory(path)
             $0.arguments.tv_sec = Int64(mode.rawValue | options.union(.closeOnExec).rawValue)
             $0.arguments.tv_nsec = Int64(permissions.rawValue)
@@ -29,11 +29,11 @@ extension Reactor {
     @discardableResult
     public func read(
         from file: FileDescriptor, at offset: Int64? = nil, upTo most: Int, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Bytes, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Bytes, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
         precondition(most > 0 && most <= Int(Int32.max), "a read of \(most) bytes")
-        return registry.start(.read, on: file.rawValue, timeout: timeout, .bytes(callback)) {
+        return registry.start(.read, on: file.rawValue, timeout: timeout, .bytes(consume callback)) {
             $0.attachment = OwnBuffer(capacity: most)
             $0.arguments.tv_sec = offset ?? -1
             $0.arguments.tv_nsec = Int64(most)
@@ -48,10 +48,10 @@ extension Reactor {
     @discardableResult
     public func write(
         _ bytes: Bytes, to file: FileDescriptor, at offset: Int64? = nil, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Int, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Int, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.write, on: file.rawValue, timeout: timeout, .count(callback)) {
+        return registry.start(.write, on: file.rawValue, timeout: timeout, .count(consume callback)) {
             $0.bytes = bytes
             $0.arguments.tv_sec = offset ?? -1
         }
@@ -61,10 +61,10 @@ extension Reactor {
     @discardableResult
     public func fsync(
         _ file: FileDescriptor, dataOnly: Bool = false, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Void, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Void, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.fsync, on: file.rawValue, timeout: timeout, .status(callback)) {
+        return registry.start(.fsync, on: file.rawValue, timeout: timeout, .status(consume callback)) {
             $0.arguments.tv_nsec = dataOnly ? Int64(IORING_FSYNC_DATASYNC) : 0
         }
     }
@@ -72,10 +72,11 @@ extension Reactor {
     /// The size of a file in bytes: statx(2).
     @discardableResult
     public func size(
-        of file: FileDescriptor, timeout: Duration? = nil, _ callback: @escaping (Result<Int, IOError>) throws -> Void
+        of file: FileDescriptor, timeout: Duration? = nil,
+        _ callback: consuming @escaping (Result<Int, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.fileSize, on: file.rawValue, timeout: timeout, .count(callback)) {
+        return registry.start(.fileSize, on: file.rawValue, timeout: timeout, .count(consume callback)) {
             $0.attachment = FileStatus()
         }
     }

@@ -11,17 +11,28 @@ public struct IOError: Error, Sendable, Hashable {
     /// Of connections with callbacks: `ENODATA`, the end in the middle of what was asked for; `EMSGSIZE`, a line over
     /// its limit; `EALREADY`, two receives at once; `ENOTCONN` and `EPIPE`, no longer open.
     public let errno: Errno
+    private let number: Int32
+    private let detail: Detail?
+
     /// The descriptor it was on, if there was one.
-    public let descriptor: FileDescriptor?
+    public var descriptor: FileDescriptor? { number >= 0 ? FileDescriptor(rawValue: number) : nil }
     /// The address or path it was about, if there was one.
-    public let target: String?
+    public var target: String? { detail?.target }
+
+    /// What few errors have, out of line: every result has room for an error, and is moved about for each operation.
+    private final class Detail: Sendable, Hashable {
+        let target: String
+        init(_ target: String) { self.target = target }
+        static func == (one: Detail, other: Detail) -> Bool { one.target == other.target }
+        func hash(into hasher: inout Hasher) { hasher.combine(target) }
+    }
 
     /// An error of your own making, for a test or a layer above.
     public init(_ operation: OperationKind, _ errno: Errno, descriptor: FileDescriptor? = nil, target: String? = nil) {
         self.operation = operation
         self.errno = errno
-        self.descriptor = descriptor
-        self.target = target
+        number = descriptor?.rawValue ?? -1
+        detail = target.map(Detail.init)
     }
 
     /// The operation was cancelled, by whoever held its token or by the end of the reactor: `ECANCELED`.
@@ -36,7 +47,7 @@ extension IOError: CustomStringConvertible {
         var place = ""
         if let target {
             place = " \(preposition) \(target)"
-        } else if let descriptor, descriptor.rawValue >= 0 {
+        } else if let descriptor {
             place = " \(preposition) descriptor \(descriptor.rawValue)"
         }
         return "\(operation.verb)\(place) failed: \(reason) (\(ErrnoName.of(errno)))"

@@ -44,6 +44,9 @@ public struct OperationToken: Sendable, Hashable {
 
     @inline(__always)
     var kind: Kind? { Kind(rawValue: UInt8(truncatingIfNeeded: rawValue >> 56)) }
+    /// Whether it is of this kind: cheaper to ask than ``kind``.
+    @inline(__always)
+    func isOf(_ kind: Kind) -> Bool { rawValue >> 56 == UInt64(kind.rawValue) }
     @inline(__always)
     var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) & OperationToken.generationMask }
     @inline(__always)

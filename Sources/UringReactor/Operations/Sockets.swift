@@ -23,10 +23,10 @@ extension Reactor {
     @discardableResult
     public func accept(
         on socket: FileDescriptor, timeout: Duration? = nil,
-        _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<FileDescriptor, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.accept, on: socket.rawValue, timeout: timeout, .descriptor(callback)) { _ in }
+        return registry.start(.accept, on: socket.rawValue, timeout: timeout, .descriptor(consume callback)) { _ in }
     }
 
     /// Accepts connection after connection from one submission (multishot, Linux 5.19). The callback is called for each,
@@ -35,10 +35,10 @@ extension Reactor {
     /// descriptor is the callback's, to close.
     @discardableResult
     public func acceptMultishot(
-        on socket: FileDescriptor, _ callback: @escaping (Result<FileDescriptor, IOError>) throws -> Void
+        on socket: FileDescriptor, _ callback: consuming @escaping (Result<FileDescriptor, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.accept, on: socket.rawValue, timeout: nil, .descriptor(callback)) {
+        return registry.start(.accept, on: socket.rawValue, timeout: nil, .descriptor(consume callback)) {
             $0.flags.insert(.multishot)
         }
     }
@@ -47,10 +47,10 @@ extension Reactor {
     @discardableResult
     public func connect(
         _ socket: FileDescriptor, to address: SocketAddress, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Void, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Void, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.connect, on: socket.rawValue, timeout: timeout, .status(callback)) {
+        return registry.start(.connect, on: socket.rawValue, timeout: timeout, .status(consume callback)) {
             $0.attachment = SocketAddressMemory(address)
         }
     }
@@ -65,11 +65,11 @@ extension Reactor {
     @discardableResult
     public func receive(
         from socket: FileDescriptor, upTo most: Int = 16384, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Bytes, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Bytes, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
         precondition(most > 0 && most <= Int(Int32.max), "a receive of \(most) bytes")
-        return registry.start(.receive, on: socket.rawValue, timeout: timeout, .bytes(callback)) {
+        return registry.start(.receive, on: socket.rawValue, timeout: timeout, .bytes(consume callback)) {
             $0.attachment = core.buffers.checkOut(atLeast: most) ?? OwnBuffer(capacity: most)
             $0.arguments.tv_nsec = Int64(most)
         }
@@ -84,10 +84,10 @@ extension Reactor {
     @discardableResult
     public func send(
         _ bytes: Bytes, to socket: FileDescriptor, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Int, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Int, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) { $0.bytes = bytes }
+        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(consume callback)) { $0.bytes = bytes }
     }
 
     /// Sends all of several pieces, in order, as if they were one: sendmsg(2). At most 1,024 go out in one call; of
@@ -96,10 +96,10 @@ extension Reactor {
     @discardableResult
     public func send(
         _ pieces: [Bytes], to socket: FileDescriptor, timeout: Duration? = nil,
-        _ callback: @escaping (Result<Int, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Int, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(callback)) {
+        return registry.start(.send, on: socket.rawValue, timeout: timeout, .count(consume callback)) {
             $0.attachment = VectorBlock(holding: pieces.filter { !$0.isEmpty })
         }
     }
@@ -109,10 +109,10 @@ extension Reactor {
     @discardableResult
     public func shutdown(
         _ socket: FileDescriptor, _ direction: ShutdownDirection,
-        _ callback: @escaping (Result<Void, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<Void, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.shutdown, on: socket.rawValue, timeout: nil, .status(callback)) {
+        return registry.start(.shutdown, on: socket.rawValue, timeout: nil, .status(consume callback)) {
             $0.arguments.tv_nsec = Int64(direction.number)
         }
     }
@@ -123,10 +123,10 @@ extension Reactor {
     /// (``cancelAll(on:_:)``) first, and wait for their callbacks.
     @discardableResult
     public func close(
-        _ descriptor: FileDescriptor, _ callback: @escaping (Result<Void, IOError>) throws -> Void = { _ in }
+        _ descriptor: FileDescriptor, _ callback: consuming @escaping (Result<Void, IOError>) throws -> Void = { _ in }
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.close, on: descriptor.rawValue, timeout: nil, .status(callback)) { _ in }
+        return registry.start(.close, on: descriptor.rawValue, timeout: nil, .status(consume callback)) { _ in }
     }
 
     /// Waits until a descriptor is ready: poll(2). The callback gets what it is ready for, ``PollEvents/error`` and
@@ -134,10 +134,10 @@ extension Reactor {
     @discardableResult
     public func poll(
         _ descriptor: FileDescriptor, for events: PollEvents, timeout: Duration? = nil,
-        _ callback: @escaping (Result<PollEvents, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<PollEvents, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.poll, on: descriptor.rawValue, timeout: timeout, .events(callback)) {
+        return registry.start(.poll, on: descriptor.rawValue, timeout: timeout, .events(consume callback)) {
             $0.arguments.tv_nsec = Int64(events.rawValue)
         }
     }
@@ -147,10 +147,10 @@ extension Reactor {
     @discardableResult
     public func pollMultishot(
         _ descriptor: FileDescriptor, for events: PollEvents,
-        _ callback: @escaping (Result<PollEvents, IOError>) throws -> Void
+        _ callback: consuming @escaping (Result<PollEvents, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.poll, on: descriptor.rawValue, timeout: nil, .events(callback)) {
+        return registry.start(.poll, on: descriptor.rawValue, timeout: nil, .events(consume callback)) {
             $0.arguments.tv_nsec = Int64(events.rawValue)
             $0.flags.insert(.multishot)
         }
@@ -158,9 +158,9 @@ extension Reactor {
 
     /// Does nothing in the kernel and completes. To measure, and to be called back after what was started before.
     @discardableResult
-    public func nop(_ callback: @escaping (Result<Void, IOError>) throws -> Void) -> OperationToken {
+    public func nop(_ callback: consuming @escaping (Result<Void, IOError>) throws -> Void) -> OperationToken {
         assertOwner()
-        return registry.start(.nop, on: -1, timeout: nil, .status(callback)) { _ in }
+        return registry.start(.nop, on: -1, timeout: nil, .status(consume callback)) { _ in }
     }
 
     /// Asks for the end of an operation: its callback is still called, with `ECANCELED` or, if it was faster, with its
@@ -178,10 +178,10 @@ extension Reactor {
     /// connection, not for each message. On the descriptor of a ``Connection`` use the connection's own functions instead.
     @discardableResult
     public func cancelAll(
-        on descriptor: FileDescriptor, _ callback: @escaping (Result<Int, IOError>) throws -> Void = { _ in }
+        on descriptor: FileDescriptor, _ callback: consuming @escaping (Result<Int, IOError>) throws -> Void = { _ in }
     ) -> OperationToken {
         assertOwner()
         registry.noteCancelled(on: descriptor.rawValue)
-        return registry.start(.cancel, on: descriptor.rawValue, timeout: nil, .count(callback)) { _ in }
+        return registry.start(.cancel, on: descriptor.rawValue, timeout: nil, .count(consume callback)) { _ in }
     }
 }

@@ -41,10 +41,10 @@ extension Reactor {
     /// without a submission, in a form that completes like any operation.
     @discardableResult
     public func timeout(
-        after delay: Duration, _ callback: @escaping (Result<Void, IOError>) throws -> Void
+        after delay: Duration, _ callback: consuming @escaping (Result<Void, IOError>) throws -> Void
     ) -> OperationToken {
         assertOwner()
-        return registry.start(.timeout, on: -1, timeout: nil, .status(callback)) {
+        return registry.start(.timeout, on: -1, timeout: nil, .status(consume callback)) {
             $0.arguments = __kernel_timespec(nanoseconds: delay.nanoseconds)
         }
     }

@@ -13,6 +13,8 @@ import DequeModule
     private var completionHead: UInt32
     /// What found no place in the queue, in order. Once an entry is here all later ones follow, so order is kept.
     private var overflow = Deque<io_uring_sqe>()
+    /// Whether there is any. Asked for each entry; access to the deque itself would be checked each time for overlapping.
+    private var overflows = false
     private(set) var isEnabled = false
     private var isClosed = false
 
@@ -68,14 +70,14 @@ import DequeModule
 
     /// Entries prepared and not yet consumed by the kernel.
     var queued: Int {
-        Int(tail &- (unsafe ring_load_acquire(memory.submissionHead))) + overflow.count
+        Int(tail &- (unsafe ring_load_acquire(memory.submissionHead))) + (overflows ? overflow.count : 0)
     }
 
     /// Prepares an entry: `fill` sets what is special about it, through one of liburing's `io_uring_prep_…`.
     @inline(__always)
     func prepare(userData: UInt64, _ fill: (UnsafeMutablePointer<io_uring_sqe>) -> Void) {
         assertOpen()
-        if overflow.isEmpty, hasRoom() {
+        if !overflows, hasRoom() {
             let entry = unsafe memory.submissions + Int(tail & (memory.submissionEntries &- 1))
             // All 64 bytes: since 2.4 liburing clears in io_uring_get_sqe what the preparing functions do not set, and an
             // entry must not inherit the flags of the one that had its place before.
@@ -84,22 +86,32 @@ import DequeModule
             unsafe entry.pointee.user_data = userData
             tail &+= 1
         } else {
-            var entry = io_uring_sqe()
-            unsafe fill(&entry)
-            entry.user_data = userData
-            overflow.append(entry)
-            counters.submissionOverflows += 1
+            unsafe prepareBeside(userData: userData, fill)
         }
     }
 
+    @inline(never)
+    private func prepareBeside(userData: UInt64, _ fill: (UnsafeMutablePointer<io_uring_sqe>) -> Void) {
+        var entry = io_uring_sqe()
+        unsafe fill(&entry)
+        entry.user_data = userData
+        overflow.append(entry)
+        overflows = true
+        counters.submissionOverflows += 1
+    }
+
+    @inline(__always)
     private func hasRoom() -> Bool {
-        let entries = unsafe memory.submissionEntries
-        if tail &- (unsafe ring_load_relaxed(memory.submissionHead)) < entries { return true }
+        tail &- (unsafe ring_load_relaxed(memory.submissionHead)) < (unsafe memory.submissionEntries) || makeRoom()
+    }
+
+    @inline(never)
+    private func makeRoom() -> Bool {
         // A full queue is best handed to the kernel right away. Before the ring runs, or while the kernel refuses, the
         // entry waits in `overflow`.
         guard isEnabled else { return false }
         enterOnce(waitFor: 0, reap: false, timeout: nil)
-        return tail &- (unsafe ring_load_acquire(memory.submissionHead)) < entries
+        return tail &- (unsafe ring_load_acquire(memory.submissionHead)) < (unsafe memory.submissionEntries)
     }
 
     // MARK: - Entering the kernel
@@ -124,8 +136,8 @@ import DequeModule
     func enter(wait: Bool, timeout: UInt64? = nil) -> EnterResult {
         var total = 0
         while true {
-            fillFromOverflow()
-            let last = overflow.isEmpty
+            if overflows { fillFromOverflow() }
+            let last = !overflows
             // Reaping each time: a kernel that is busy because completions wait outside of a full queue must be able to
             // move them.
             let result = enterOnce(waitFor: wait && last ? 1 : 0, reap: true, timeout: timeout)
@@ -175,6 +187,7 @@ import DequeModule
             unsafe memory.submissions[Int(tail & (entries &- 1))] = overflow.removeFirst()
             tail &+= 1
         }
+        overflows = !overflow.isEmpty
     }
 
     // MARK: - Completions
