@@ -8,15 +8,7 @@
 #include <sys/resource.h>
 
 // Not in the header: the Swift importer never emits storage for a `static __thread` it sees in one.
-static __thread void *current_reactor;
-
-void *creactor_current(void) {
-    return current_reactor;
-}
-
-void creactor_set_current(void *reactor) {
-    current_reactor = reactor;
-}
+__thread void *creactor_current_reactor;
 
 int creactor_eventfd(void) {
     return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

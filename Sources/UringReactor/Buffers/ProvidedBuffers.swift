@@ -1,4 +1,3 @@
-import DequeModule
 import Glibc
 import SystemPackage
 
@@ -23,7 +22,7 @@ import SystemPackage
     private let ring: BufferRing
     private let buffers: UnsafeMutablePointer<ProvidedBuffer>
     /// Buffers whose slices lived when they were last looked at.
-    private var lent = Deque<UInt16>()
+    private let lent: FIFO<UInt16>
     /// Buffers that are in the ring, those included that the kernel has filled and we have not heard of.
     private(set) var available: Int
     /// The fewest that ever were.
@@ -51,9 +50,9 @@ import SystemPackage
             let buffer = unsafe ProvidedBuffer(start: memory.start + place * size, memory: memory)
             unsafe (buffers + place).initialize(to: buffer)
         }
+        lent = FIFO(capacity: count)
         available = count
         fewestAvailable = count
-        lent.reserveCapacity(count)
         for place in 0..<count { add(place) }
     }
 
@@ -111,7 +110,7 @@ import SystemPackage
     func reclaim() {
         var misses = 0
         for _ in 0..<lent.count {
-            let place = lent.removeFirst()
+            guard let place = lent.popFirst() else { return }
             if unsafe isKnownUniquelyReferenced(&buffers[Int(place)]) {
                 putBack(Int(place))
                 misses = 0

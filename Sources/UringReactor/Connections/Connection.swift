@@ -1,5 +1,3 @@
-import CReactorSupport
-
 /// One connection of the reactor that runs on this thread: a handle of eight bytes, to be kept by the thousand.
 ///
 /// A handle whose connection has ended is stale, and harmless: what it is asked to do is not done, and answers say so. A
@@ -20,10 +18,8 @@ public struct Connection: Hashable, Sendable {
     /// The connections of this thread's reactor, to which this one belongs.
     @inline(__always)
     var table: ConnectionTable {
-        guard let reactor = Reactor.current, reactor.connections.reactorNumber == self.reactor else {
-            Connection.usedElsewhere()
-        }
-        return reactor.connections
+        guard let table = ConnectionTable.current, table.reactorNumber == reactor else { Connection.usedElsewhere() }
+        return table
     }
 
     @inline(never)

@@ -82,18 +82,19 @@ class ConnectionDriver {
 /// The driver of a ``ConnectionHandler``, which is specialized where the handler's type is known.
 @usableFromInline
 final class HandlerDriver<Handler: ConnectionHandler>: ConnectionDriver {
+    // Unchecked: only the table calls handlers, and never one from within a call it makes itself.
     @usableFromInline
-    var handler: Handler
+    @exclusivity(unchecked) var handler: Handler
 
     @inlinable
     init(_ handler: Handler) {
-        self.handler = handler
+        unsafe self.handler = handler
         super.init()
     }
 
     @inlinable
     override func handle(_ event: ConnectionEvent, on connection: Connection) throws -> NextStep {
-        try handler.handle(event, on: connection)
+        try unsafe handler.handle(event, on: connection)
     }
 }
 

@@ -91,19 +91,20 @@ extension ConnectionTable {
         }
         noteWrite(index)
         let descriptor = unsafe slot.pointee.descriptor
-        let (bytes, done) = unsafe (slot.pointee.queue.first.bytes, slot.pointee.queue.sentOfFirst)
-        let length = min(bytes.count - done, ConnectionTable.mostPerSend)
+        let done = unsafe slot.pointee.queue.sentOfFirst
+        let length = min(unsafe slot.pointee.queue.first.bytes.count - done, ConnectionTable.mostPerSend)
         if mayZeroCopy(index, length) {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
-            return sendWithoutCopy(index, bytes, done, length)
+            return sendWithoutCopy(index, unsafe slot.pointee.queue.first.bytes, done, length)
         }
         let threshold = unsafe slot.pointee.limits.zeroCopyThreshold
         if unsafe slot.pointee.queue.count == 1 || length >= threshold {
             unsafe slot.pointee.offered = length
             unsafe slot.pointee.offeredPieces = 1
+            let start = unsafe slot.pointee.queue.first.bytes.start + done
             unsafe core.start(.send, token) {
-                unsafe io_uring_prep_send($0, descriptor, bytes.start + done, length, ConnectionTable.sendFlags)
+                unsafe io_uring_prep_send($0, descriptor, start, length, ConnectionTable.sendFlags)
             }
         } else {
             let vector = takeVector(for: unsafe slot.pointee.queue.count)

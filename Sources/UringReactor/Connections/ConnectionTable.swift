@@ -1,4 +1,5 @@
 import CLiburing
+import CReactorSupport
 import DequeModule
 import Synchronization
 import SystemPackage
@@ -13,12 +14,12 @@ final class ConnectionTable {
     /// Tells the handles of one reactor from those of another.
     let reactorNumber: UInt8
     /// Those with something to send that is not on its way.
-    var dirty = Deque<UInt32>()
+    let dirty = FIFO<UInt32>()
     /// Vectors for sends of several pieces, used again.
     var freeVectors: [VectorBlock] = []
     var freeLargeVectors: [VectorBlock] = []
     /// Those that wait for a receive buffer, who waited longest first.
-    var starved = Deque<UInt32>()
+    let starved = FIFO<UInt32>()
     /// The receives that start now are those of connections that have waited.
     var isFeeding = false
     /// Those whose peers take no more, and some that did not for a while.
@@ -27,6 +28,13 @@ final class ConnectionTable {
     let zeroCopies = Slab<ZeroCopyHold>(limit: ConnectionTable.mostZeroCopies)
     /// Work for the next turn that has no connection to go to.
     private var deferred = Deque<Mailbox.Job>()
+
+    /// That of the thread's reactor. Not by way of `Reactor.current`, which would count a reference for each send.
+    @inline(__always)
+    static var current: ConnectionTable? {
+        guard let reactor = unsafe creactor_current() else { return nil }
+        return unsafe Unmanaged<Reactor>.fromOpaque(reactor)._withUnsafeGuaranteedRef { $0.connections }
+    }
 
     private static let reactorsMade = Atomic<UInt8>(0)
 

@@ -11,7 +11,7 @@ struct SendQueue {
         var callback: SendCallback?
         /// How many messages end in it. 0 for all but the last piece of one that lies in several: a message is dropped as a
         /// whole or not at all.
-        var messages: Int
+        var messages: UInt32
         /// Dropped by nobody, and copied together with nothing.
         var stays = false
     }
@@ -21,7 +21,9 @@ struct SendQueue {
         let body: (Result<Int, IOError>) throws -> Void
     }
 
-    private var pieces = Deque<Piece>()
+    /// The first piece. Not in `rest`: most queues never have a second one, and need no memory of their own.
+    private var front: Piece?
+    private var rest = Deque<Piece>()
     /// Bytes of the first piece that have been sent.
     private(set) var sentOfFirst = 0
     /// Bytes that have not been sent.
@@ -35,26 +37,42 @@ struct SendQueue {
     /// Whether the last piece that was taken off was not the last of its message.
     private var isWithinMessage = false
 
-    var isEmpty: Bool { pieces.isEmpty }
-    var count: Int { pieces.count }
+    var isEmpty: Bool { front == nil }
+    @inline(__always)
+    var count: Int { front == nil ? 0 : 1 + rest.count }
 
     /// The first piece; see ``sentOfFirst``.
-    var first: Piece { pieces[0] }
+    var first: Piece {
+        @inline(__always)
+        _read {
+            guard front != nil else { preconditionFailure("nothing is queued") }
+            yield unsafe front.unsafelyUnwrapped
+        }
+    }
 
     /// Appends a piece of a message, the last one unless there `isMore`; one that `stays` is a message by itself.
+    @inline(__always)
     mutating func append(_ bytes: Bytes, callback: SendCallback? = nil, isMore: Bool = false, stays: Bool = false) {
-        pieces.append(Piece(bytes: bytes, callback: callback, messages: isMore ? 0 : 1, stays: stays))
         pendingBytes += bytes.count
-        if pieces.count > peak { peak = UInt32(clamping: pieces.count) }
+        let piece = Piece(bytes: bytes, callback: callback, messages: isMore ? 0 : 1, stays: stays)
+        if front == nil {
+            front = piece
+        } else {
+            appendBehind(piece)
+        }
+    }
+
+    private mutating func appendBehind(_ piece: Piece) {
+        rest.append(piece)
+        if rest.count > peak { peak = UInt32(clamping: rest.count) }
     }
 
     /// Puts as many pieces into `block` as it takes, but none of `limit` bytes or more: those are sent by themselves.
     func fill(_ block: VectorBlock, piecesBelow limit: Int) {
         block.removeAll()
-        var skip = sentOfFirst
-        for piece in pieces {
-            guard piece.bytes.count - skip < limit, block.append(piece.bytes, skipping: skip) else { return }
-            skip = 0
+        guard first.bytes.count - sentOfFirst < limit, block.append(first.bytes, skipping: sentOfFirst) else { return }
+        for piece in rest {
+            guard piece.bytes.count < limit, block.append(piece.bytes) else { return }
         }
     }
 
@@ -67,30 +85,50 @@ struct SendQueue {
 
     /// Takes the first piece off if all of it has been sent.
     mutating func popSent() -> Piece? {
-        guard let first = pieces.first, sentOfFirst >= first.bytes.count else { return nil }
+        guard front != nil, sentOfFirst >= first.bytes.count else { return nil }
         sentOfFirst -= first.bytes.count
         return pop()
     }
 
     /// Takes the first piece off, sent or not.
     mutating func popUnsent() -> Piece? {
-        guard let first = pieces.first else { return nil }
+        guard front != nil else { return nil }
         pendingBytes -= first.bytes.count - sentOfFirst
         sentOfFirst = 0
         return pop()
     }
 
+    @inline(__always)
     private mutating func pop() -> Piece {
-        let piece = pieces.removeFirst()
+        guard let piece = front.take() else { preconditionFailure("nothing is queued") }
         if compacted > 0 { compacted -= 1 }
         isWithinMessage = piece.messages == 0
-        if pieces.isEmpty {
-            // A queue that was once long must not keep its memory for good.
-            if peak > 64 { pieces = Deque() }
-            peak = 0
-            chunk = nil
-        }
+        if peak > 0 { takeFromBehind() }
+        if chunk != nil, front == nil { chunk = nil }
         return piece
+    }
+
+    private mutating func takeFromBehind() {
+        front = rest.popFirst()
+        guard front == nil else { return }
+        // A queue that was once long must not keep its memory for good.
+        if peak > 64 { rest = Deque() }
+        peak = 0
+    }
+
+    /// All pieces, for those who look at more than the first; they go back with ``putBack(_:)``.
+    private mutating func takeAll() -> Deque<Piece> {
+        var all = Deque<Piece>()
+        swap(&all, &rest)
+        if let first = front.take() { all.prepend(first) }
+        return all
+    }
+
+    private mutating func putBack(_ pieces: consuming Deque<Piece>) {
+        front = pieces.popFirst()
+        rest = pieces
+        peak = max(peak, UInt32(clamping: rest.count))
+        if front == nil { chunk = nil }
     }
 
     // MARK: - Dropping
@@ -101,7 +139,9 @@ struct SendQueue {
     ///
     /// - Parameter inFlight: pieces that the kernel is sending.
     mutating func dropOldest(_ excess: Int, inFlight: Int) -> (pieces: [Piece], bytes: Int, messages: Int) {
-        var first = firstDroppable(inFlight: inFlight)
+        var pieces = takeAll()
+        defer { putBack(pieces) }
+        var first = firstDroppable(of: pieces, inFlight: inFlight)
         while first < pieces.count, pieces[first].stays { first += 1 }
         var end = first
         var (bytes, messages) = (0, 0)
@@ -109,7 +149,7 @@ struct SendQueue {
         var atEnd = (place: first, bytes: 0, messages: 0)
         while end < pieces.count, atEnd.bytes < excess, !pieces[end].stays {
             bytes += pieces[end].bytes.count
-            messages += pieces[end].messages
+            messages += Int(pieces[end].messages)
             end += 1
             if pieces[end - 1].messages > 0 { atEnd = (end, bytes, messages) }
         }
@@ -118,12 +158,11 @@ struct SendQueue {
         pieces.removeSubrange(first..<atEnd.place)
         pendingBytes -= atEnd.bytes
         compacted -= UInt32(max(0, min(Int(compacted), atEnd.place) - first))
-        if pieces.isEmpty { chunk = nil }
         return (dropped, atEnd.bytes, atEnd.messages)
     }
 
     /// The place of the first piece of the first message that nothing has been sent of.
-    private func firstDroppable(inFlight: Int) -> Int {
+    private func firstDroppable(of pieces: Deque<Piece>, inFlight: Int) -> Int {
         var place = inFlight
         let isBegun = place > 0 ? pieces[place - 1].messages == 0 : sentOfFirst > 0 || isWithinMessage
         guard isBegun else { return place }
@@ -146,7 +185,9 @@ struct SendQueue {
     mutating func compact() -> Int {
         // What is partly sent stays where it is: how much of it is gone refers to it.
         let fresh = max(Int(compacted), sentOfFirst > 0 ? 1 : 0)
-        guard fresh < pieces.count else { return 0 }
+        guard fresh < count else { return 0 }
+        var pieces = takeAll()
+        defer { putBack(pieces) }
         let tail = Array(pieces[fresh...])
         pieces.removeLast(tail.count)
         var left = tail.reduce(0) { $0 + $1.bytes.count }
@@ -154,7 +195,7 @@ struct SendQueue {
         for piece in tail {
             if piece.callback == nil, !piece.stays, piece.bytes.count < SendQueue.largestCopied {
                 copied += piece.bytes.count
-                appendCopy(of: piece, expecting: left)
+                appendCopy(of: piece, expecting: left, to: &pieces)
             } else {
                 pieces.append(piece)
             }
@@ -165,7 +206,7 @@ struct SendQueue {
     }
 
     /// - Parameter bytes: how many are still to be copied, these included, at most.
-    private mutating func appendCopy(of piece: Piece, expecting bytes: Int) {
+    private mutating func appendCopy(of piece: Piece, expecting bytes: Int, to pieces: inout Deque<Piece>) {
         let target: BytesChunk
         if let chunk, chunk.room >= piece.bytes.count {
             target = chunk

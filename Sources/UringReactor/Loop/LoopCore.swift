@@ -1,5 +1,4 @@
 import CLiburing
-import DequeModule
 import Histogram
 
 /// What the registry of callbacks, the connections and the loop share: the ring, the clock, deadlines, buffers, counts.
@@ -24,7 +23,7 @@ import Histogram
     }
     private let counts: UnsafeMutablePointer<Statistics>
     /// Completions that did not come from the kernel: refused operations, connections with something to do.
-    private var ready = Deque<Completion>()
+    private let ready = FIFO<Completion>()
     /// The kernel's clock, read once a turn.
     private(set) var now: UInt64
     /// No operation that might wait is started any more.
@@ -52,7 +51,8 @@ import Histogram
         case .turn: threshold = .max
         case .threshold(let operations): threshold = operations
         }
-        ring.onSubmit = { [unowned self] in statistics.operationsPerEnter.record(UInt64($0)) }
+        let counts = unsafe counts
+        ring.onSubmit = { unsafe counts.pointee.operationsPerEnter.record(UInt64($0)) }
     }
 
     deinit {
