@@ -15,6 +15,8 @@ protocol SlabElement {
     static var end: UInt32 { .max }
     private static var chunkShift: UInt32 { 8 }
     private static var chunkSize: Int { 1 << Int(chunkShift) }
+    /// That of a line of the cache, so that elements can see to what shares one.
+    private static var alignment: Int { 64 }
 
     private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
     private var chunkCount = 0
@@ -75,7 +77,9 @@ protocol SlabElement {
             unsafe chunks = unsafe larger
             chunkCapacity *= 2
         }
-        let chunk = UnsafeMutablePointer<Element>.allocate(capacity: Slab.chunkSize)
+        let chunk = unsafe UnsafeMutableRawPointer.allocate(
+            byteCount: MemoryLayout<Element>.stride * Slab.chunkSize, alignment: Slab.alignment
+        ).bindMemory(to: Element.self, capacity: Slab.chunkSize)
         let base = UInt32(chunkCount * Slab.chunkSize)
         for place in 0..<Slab.chunkSize {
             unsafe (chunk + place).initialize(to: Element())

@@ -7,9 +7,15 @@
         unsafe self.object = Unmanaged.passRetained(object)
     }
 
+    /// To what outlives it by its own.
+    init(to object: Object) {
+        unsafe self.object = Unmanaged.passUnretained(object)
+    }
+
     @inline(__always)
-    func use<Result, Failure: Error>(_ body: (Object) throws(Failure) -> Result) throws(Failure) -> Result {
-        try unsafe body(object._withUnsafeGuaranteedRef { $0 })
+    func use<Result>(_ body: (Object) throws -> Result) rethrows -> Result {
+        // Within, and not with what it returns: that would be a reference, and counted.
+        try unsafe object._withUnsafeGuaranteedRef { try body($0) }
     }
 
     func release() { unsafe object.release() }

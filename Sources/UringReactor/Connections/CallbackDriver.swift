@@ -17,8 +17,7 @@ final class CallbackDriver: ConnectionDriver {
         let body: (Result<Bytes?, IOError>) throws -> Void
     }
 
-    private let table: Unowned
-    private struct Unowned { unowned let table: ConnectionTable }
+    private let table: UncountedReference<ConnectionTable>
     private var onConnect: ((Result<Connection, IOError>) throws -> Void)?
     private var onClose: [(CloseReason) throws -> Void] = []
     private var waiting: Waiting?
@@ -31,7 +30,7 @@ final class CallbackDriver: ConnectionDriver {
     private var closeReason: CloseReason?
 
     init(_ table: ConnectionTable, onConnect: ((Result<Connection, IOError>) throws -> Void)?) {
-        self.table = Unowned(table: table)
+        self.table = UncountedReference(to: table)
         self.onConnect = onConnect
     }
 
@@ -49,7 +48,7 @@ final class CallbackDriver: ConnectionDriver {
             if current.isEmpty {
                 current = bytes
             } else {
-                table.table.noteCopied(current.count + bytes.count)
+                table.use { $0.noteCopied(current.count + bytes.count) }
                 current = current + bytes
             }
             try proceed(connection)
@@ -74,7 +73,7 @@ final class CallbackDriver: ConnectionDriver {
         let answer = answer(to: waiting.wish, connection)
         self.waiting = nil
         keepAssembly()
-        table.table.pauseReading(connection)
+        table.use { $0.pauseReading(connection) }
         try waiting.body(answer ?? .failure(IOError(.receive, .timedOut, target: "\(connection)")))
         return .continue
     }
@@ -99,21 +98,21 @@ final class CallbackDriver: ConnectionDriver {
     func receive(_ waiting: Waiting, timeout: Duration?, on connection: Connection) {
         guard self.waiting == nil else {
             let error = IOError(.receive, .alreadyInProcess, target: "\(connection)")
-            return table.table.later { try waiting.body(.failure(error)) }
+            return table.use { $0.later { try waiting.body(.failure(error)) } }
         }
         self.waiting = waiting
-        if let timeout { table.table.setReceiveDeadline(connection, after: timeout) }
+        if let timeout { table.use { $0.setReceiveDeadline(connection, after: timeout) } }
         if current.isEmpty, assembly.isEmpty, !hasEnded {
-            table.table.resumeReading(connection)
+            table.use { $0.resumeReading(connection) }
         } else {
             // On a later turn, as all callbacks: however many lines there are, the stack does not grow.
-            table.table.makeReady(connection.slot)
+            table.use { $0.makeReady(connection.slot) }
         }
     }
 
     func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) {
         // From within a callback that was just told of the end.
-        if let closeReason { return table.table.later { try callback(closeReason) } }
+        if let closeReason { return table.use { $0.later { try callback(closeReason) } } }
         onClose.append(callback)
     }
 
@@ -121,13 +120,13 @@ final class CallbackDriver: ConnectionDriver {
 
     /// Answers who waits, if it can be; otherwise, and only then, goes on receiving.
     private func proceed(_ connection: Connection) throws {
-        guard let waiting else { return table.table.pauseReading(connection) }
+        guard let waiting else { return table.use { $0.pauseReading(connection) } }
         guard let answer = answer(to: waiting.wish, connection) else {
-            return table.table.resumeReading(connection)
+            return table.use { $0.resumeReading(connection) }
         }
         self.waiting = nil
-        if waiting.isTimed { table.table.setReceiveDeadline(connection, after: nil) }
-        table.table.pauseReading(connection)
+        if waiting.isTimed { table.use { $0.setReceiveDeadline(connection, after: nil) } }
+        table.use { $0.pauseReading(connection) }
         try waiting.body(answer)
     }
 
@@ -185,7 +184,7 @@ final class CallbackDriver: ConnectionDriver {
     }
 
     private func setAside() {
-        table.table.noteCopied(current.count)
+        table.use { $0.noteCopied(current.count) }
         assembly.append(current)
         current = Bytes()
     }

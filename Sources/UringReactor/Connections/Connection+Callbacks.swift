@@ -10,7 +10,7 @@ extension Connection {
     /// Sends all of `bytes`, after what was queued before, and calls back when the kernel has taken the last of them, with
     /// their number, or when it is clear that it will not.
     public func send(_ bytes: Bytes, _ callback: @escaping (Result<Int, IOError>) throws -> Void) {
-        _ = table.send(bytes, callback: SendQueue.SendCallback(body: callback), on: self)
+        _ = use { $0.send(bytes, callback: SendQueue.SendCallback(body: callback), on: self) }
     }
 
     /// Receives what has come, or comes next: at least one byte, or nil when the peer has ended its sending.
@@ -54,7 +54,7 @@ extension Connection {
     ///
     /// What has ended before cannot be told any more: such a callback gets ``CloseReason/closed``.
     public func whenClosed(_ callback: @escaping (CloseReason) throws -> Void) {
-        guard let driver = callbackDriver else { return table.later { try callback(.closed) } }
+        guard let driver = callbackDriver else { return use { $0.later { try callback(.closed) } } }
         driver.whenClosed(callback)
     }
 
@@ -64,7 +64,7 @@ extension Connection {
     ) {
         guard let driver = callbackDriver, isOpen else {
             let error = IOError(.receive, .socketNotConnected, target: "\(self)")
-            return table.later { try callback(.failure(error)) }
+            return use { $0.later { try callback(.failure(error)) } }
         }
         let waiting = CallbackDriver.Waiting(wish: wish, isTimed: timeout != nil, body: callback)
         driver.receive(waiting, timeout: timeout, on: self)
@@ -72,7 +72,7 @@ extension Connection {
 
     /// The driver of a connection that has not ended.
     private var callbackDriver: CallbackDriver? {
-        guard let index = table.index(of: self), let driver = table.slots[index].driver else { return nil }
+        guard let driver = use({ table in table.index(of: self).flatMap { table.slots[$0].driver } }) else { return nil }
         return driver.use { driver in
             guard let driver = driver as? CallbackDriver else {
                 fatalError("\(self) has a ConnectionHandler, which gets what is received as events, not by callbacks.")

@@ -16,10 +16,15 @@ public struct Connection: Hashable, Sendable {
     var reactor: UInt8 { UInt8(truncatingIfNeeded: rawValue >> 56) }
 
     /// The connections of this thread's reactor, to which this one belongs.
+    /// What the thread's reactor does for its connections. Within a closure: a reference that is handed on would be counted,
+    /// for each send.
     @inline(__always)
-    var table: ConnectionTable {
-        guard let table = ConnectionTable.current, table.reactorNumber == reactor else { Connection.usedElsewhere() }
-        return table
+    func use<Result>(_ body: (ConnectionTable) throws -> Result) rethrows -> Result {
+        guard let table = ConnectionTable.current else { Connection.usedElsewhere() }
+        return try table.use { table in
+            guard table.reactorNumber == reactor else { Connection.usedElsewhere() }
+            return try body(table)
+        }
     }
 
     @inline(never)
@@ -48,10 +53,10 @@ public enum SendOutcome: Sendable, Hashable {
 
 extension Connection {
     /// Whether it is open, at least in one direction, and nobody has asked for its end. False while it is connecting.
-    public var isOpen: Bool { table.state(of: self).isLive }
+    public var isOpen: Bool { use { $0.state(of: self).isLive } }
 
     /// Bytes that wait to be sent.
-    public var pendingBytes: Int { table.pendingBytes(of: self) }
+    public var pendingBytes: Int { use { $0.pendingBytes(of: self) } }
 
     /// Sends all of `bytes`, after what was queued before. What is queued in one turn goes out together.
     ///
@@ -59,7 +64,7 @@ extension Connection {
     /// ``ConnectionEvent/opened`` is when to begin.
     @discardableResult
     public func send(_ bytes: Bytes) -> SendOutcome {
-        table.send(bytes, callback: nil, on: self)
+        use { $0.send(bytes, callback: nil, on: self) }
     }
 
     /// Sends all of `bytes` as ``send(_:)-(Bytes)`` does. Unless they may be dropped, no policy drops them, once they are
@@ -67,48 +72,48 @@ extension Connection {
     /// answer to its request.
     @discardableResult
     public func send(_ bytes: Bytes, mayBeDropped: Bool) -> SendOutcome {
-        table.send(bytes, callback: nil, stays: !mayBeDropped, on: self)
+        use { $0.send(bytes, callback: nil, stays: !mayBeDropped, on: self) }
     }
 
     /// Sends one message that lies in several pieces, in order, as ``send(_:)-(Bytes)`` does one that lies in one. A policy
     /// that drops messages (``ConnectionOptions/slowConsumer``) drops all of the pieces or none.
     @discardableResult
     public func send(_ pieces: [Bytes]) -> SendOutcome {
-        table.send(pieces, on: self)
+        use { $0.send(pieces, on: self) }
     }
 
     /// Sends what is queued, tells the peer that no more comes, waits a little for it to end its side, and closes.
     ///
     /// What comes in from now on is thrown away. Takes no longer than ``ConnectionOptions/flushTimeout`` and
     /// ``ConnectionOptions/lingerTimeout``.
-    public func close() { table.close(self) }
+    public func close() { use { $0.close(self) } }
 
     /// Closes now. What is queued is lost, and if the peer has sent what was not read it sees a reset.
-    public func abort() { table.abort(self, .aborted) }
+    public func abort() { use { $0.abort(self, .aborted) } }
 
     /// Sends what is queued and then tells the peer that no more comes; goes on receiving. A half-close: shutdown(2) with
     /// `SHUT_WR`.
-    public func shutdownSending() { table.shutdownSending(self) }
+    public func shutdownSending() { use { $0.shutdownSending(self) } }
 
     /// Stops receiving, so that the peer's sends fill the kernel's buffers and then wait: backpressure. A receive that is
     /// in flight completes, and what it brought is delivered after ``resumeReading()``. The idle timeout goes on.
     ///
     /// For state machines; with callbacks nothing is received that was not asked for.
-    public func pauseReading() { table.pauseReading(self) }
+    public func pauseReading() { use { $0.pauseReading(self) } }
 
     /// Goes on after ``pauseReading()``.
-    public func resumeReading() { table.resumeReading(self) }
+    public func resumeReading() { use { $0.resumeReading(self) } }
 
     /// Sends the handler ``ConnectionEvent/timedOut`` once, `delay` from now, in place of an earlier deadline; nil for
     /// none. With callbacks the connection is closed then (``CloseReason/deadline``). Independent of the idle timeout.
     /// Costs no operation. Not before the connection is open.
-    public func setDeadline(after delay: Duration?) { table.setDeadline(self, after: delay) }
+    public func setDeadline(after delay: Duration?) { use { $0.setDeadline(self, after: delay) } }
 
     /// The address of the peer, or nil if the connection has ended: getpeername(2).
-    public var remoteAddress: SocketAddress? { table.remoteAddress(of: self) }
+    public var remoteAddress: SocketAddress? { use { $0.remoteAddress(of: self) } }
 
     /// Our own address, or nil if the connection has ended: getsockname(2).
-    public var localAddress: SocketAddress? { table.localAddress(of: self) }
+    public var localAddress: SocketAddress? { use { $0.localAddress(of: self) } }
 }
 
 extension Connection: CustomStringConvertible {

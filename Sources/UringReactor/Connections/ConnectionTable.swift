@@ -29,11 +29,11 @@ final class ConnectionTable {
     /// Work for the next turn that has no connection to go to.
     private var deferred = Deque<Mailbox.Job>()
 
-    /// That of the thread's reactor. Not by way of `Reactor.current`, which would count a reference for each send.
+    /// That of the thread's reactor, if one runs there.
     @inline(__always)
-    static var current: ConnectionTable? {
+    static var current: UncountedReference<ConnectionTable>? {
         guard let reactor = unsafe creactor_current() else { return nil }
-        return unsafe Unmanaged<Reactor>.fromOpaque(reactor)._withUnsafeGuaranteedRef { $0.connections }
+        return unsafe Unmanaged<Reactor>.fromOpaque(reactor)._withUnsafeGuaranteedRef { $0.uncounted.connections }
     }
 
     private static let reactorsMade = Atomic<UInt8>(0)

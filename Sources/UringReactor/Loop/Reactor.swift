@@ -25,6 +25,8 @@ import SystemPackage
     let core: LoopCore
     let registry: CallbackRegistry
     let connections: ConnectionTable
+    /// The same two, for handles that find the reactor by its thread: what they call them by is not counted.
+    let uncounted: (registry: UncountedReference<CallbackRegistry>, connections: UncountedReference<ConnectionTable>)
     private let mailbox: Mailbox
     private let waker: any Waker
     let configuration: ReactorConfiguration
@@ -83,8 +85,10 @@ import SystemPackage
         self.configuration = configuration
         mailbox = Mailbox(waker: waker)
         core = LoopCore(ring: ring, configuration: configuration)
-        registry = CallbackRegistry(core: core, limit: configuration.maximumOperations)
         connections = ConnectionTable(core: core, limit: configuration.maximumConnections)
+        registry = CallbackRegistry(
+            core: core, limit: configuration.maximumOperations, reactorNumber: connections.reactorNumber)
+        uncounted = (UncountedReference(to: registry), UncountedReference(to: connections))
         owner = creactor_thread_identity()
         core.isLiveTimer = { [unowned registry, unowned connections] token in
             token.kind == .callback ? registry.isTimed(token) : connections.isTimed(token)
@@ -206,6 +210,7 @@ import SystemPackage
         phase = .finished
         core.isRunning = false
         connections.abandonZeroCopies()
+        registry.releaseHandlers()
         core.ring.close()
         waker.close()
     }

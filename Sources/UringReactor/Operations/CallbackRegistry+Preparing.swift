@@ -5,7 +5,7 @@ import Glibc
 extension CallbackRegistry {
     /// Fills the entry from the slot: the first time, and each time the operation is started again.
     @inline(__always)
-    func prepare(_ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>) {
+    static func prepare(_ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>) {
         if unsafe slot.pointee.kind == .nop {
             unsafe io_uring_prep_nop(entry)
         } else {
@@ -15,7 +15,9 @@ extension CallbackRegistry {
 
     /// An attachment that is not what its kind of operation needs is a bug of ours, and traps: an entry left unfilled
     /// would run as a no-op and complete as a success.
-    private func prepareOther(_ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>) {
+    private static func prepareOther(
+        _ entry: UnsafeMutablePointer<io_uring_sqe>, _ slot: UnsafeMutablePointer<CallbackSlot>
+    ) {
         let descriptor = unsafe slot.pointee.descriptor
         let isMultishot = unsafe slot.pointee.flags.contains(.multishot)
         let arguments = unsafe slot.pointee.arguments

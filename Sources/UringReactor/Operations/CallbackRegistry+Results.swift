@@ -103,7 +103,7 @@ extension CallbackRegistry {
         }
     }
 
-    private func call(
+    func call(
         _ callback: (Result<Bytes, IOError>) throws -> Void, _ outcome: Result<Int, IOError>,
         _ attachment: consuming AnyObject?
     ) throws {

@@ -18,22 +18,39 @@ enum Callback {
 ///
 /// Lies at one address for as long as the reactor lives, so the kernel may be given pointers into it.
 struct CallbackSlot: SlabElement {
-    var callback = Callback.none
-    /// What a send or a write sends; alive until the last completion.
-    var bytes = Bytes()
-    /// Whatever else the kernel may touch: an address, a path, a buffer, a vector of buffers.
-    var attachment: AnyObject?
-    /// Two numbers of the operation: an offset and a length, or, in the kernel's layout, the timespec of a timeout.
-    var arguments = __kernel_timespec(tv_sec: 0, tv_nsec: 0)
-    /// Bytes done by earlier submissions of the same operation.
-    var progress = 0
+    // What every operation needs comes first, and lies in one line of the cache: slots are 128 bytes, aligned to 64.
     var generation: UInt32 = 0
     var nextVacant: UInt32 = 0
     var descriptor: Int32 = -1
     /// Completions that are still to come: the operation's last and, if one was sent, the cancel's.
-    var pending: UInt16 = 0
+    var pending: UInt8 = 0
     var kind = OperationKind.nop
     var flags: Flags = []
+    /// The handler of a ``ReusableOperation``, in the place of a callback. Held, with one reference of ours, until that is
+    /// discarded.
+    var driver: UncountedReference<OperationDriver>?
+    var callback = Callback.none
+    /// Whatever else the kernel may touch: an address, a path, a buffer, a vector of buffers.
+    var attachment: AnyObject?
+    /// What a send or a write sends; alive until the last completion.
+    var bytes = Bytes()
+    /// Two numbers of the operation: an offset and a length, or, in the kernel's layout, the timespec of a timeout.
+    var arguments = __kernel_timespec(tv_sec: 0, tv_nsec: 0)
+    /// Bytes done by earlier submissions of the same operation.
+    var progress = 0
+    private var unused: (UInt64, UInt64, UInt64) = (0, 0, 0)
+
+    /// Whether a result that is no failure is all there is to its end.
+    @inline(__always)
+    var endsWithItsResult: Bool {
+        pending == 1 && (flags.isEmpty || flags == .reusable) && kind.endsWithItsResult
+    }
+
+    /// The result of an operation whose cancel is still on its way; where a vacant slot has the next one.
+    var heldResult: Int32 {
+        get { Int32(bitPattern: nextVacant) }
+        set { nextVacant = UInt32(bitPattern: newValue) }
+    }
 
     /// The callback, which is no longer here.
     @inline(__always)
@@ -44,7 +61,7 @@ struct CallbackSlot: SlabElement {
     }
 
     struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         /// Stays until a completion without `IORING_CQE_F_MORE`.
         static let multishot = Flags(rawValue: 1)
         /// A cancel was asked for: by the user, by the end of the reactor, or because the time ran out.
@@ -59,6 +76,12 @@ struct CallbackSlot: SlabElement {
         static let timer = Flags(rawValue: 32)
         /// The kernel was asked to end all that is on its descriptor. Unlike ``cancelled``, no cancel of its own was sent.
         static let swept = Flags(rawValue: 64)
+        /// The slot is that of a ``ReusableOperation``, and is kept when what it does has ended.
+        static let reusable = Flags(rawValue: 128)
+        /// …which was given up: nobody is told how it ends, and then the slot goes.
+        static let discarded = Flags(rawValue: 256)
+        /// …whose result has come before that of its cancel.
+        static let held = Flags(rawValue: 512)
 
         /// Whether its end was asked for, in whatever way: then it is not started again.
         var isEnding: Bool { !isDisjoint(with: [.cancelled, .swept]) }
@@ -72,14 +95,26 @@ struct CallbackSlot: SlabElement {
 @safe final class CallbackRegistry {
     let slots: Slab<CallbackSlot>
     let core: LoopCore
+    /// Reusable operations of which nothing is in flight.
+    var idle = 0
+    /// The slot whose handler is being told something.
+    var telling = Slab<CallbackSlot>.end
+    /// Tells the handles of one reactor from those of another.
+    let reactorNumber: UInt8
 
-    init(core: LoopCore, limit: Int) {
+    init(core: LoopCore, limit: Int, reactorNumber: UInt8) {
         self.core = core
+        self.reactorNumber = reactorNumber
         slots = Slab(limit: limit)
     }
 
+    deinit {
+        // Only where the reactor never ran is something still on its way to a handler.
+        for index in slots.indices { slots[index].driver.take()?.release() }
+    }
+
     /// Operations that have not ended.
-    var count: Int { slots.count }
+    var count: Int { slots.count - idle }
 
     // MARK: - Starting
 
@@ -99,6 +134,13 @@ struct CallbackSlot: SlabElement {
         unsafe slot.pointee.flags = []
         unsafe slot.pointee.pending = 1
         unsafe fill(&slot.pointee)
+        return unsafe begin(index, slot, timeout: timeout)
+    }
+
+    /// Submits what a slot describes, or, while the reactor ends, arranges for it to fail.
+    @inline(__always)
+    func begin(_ index: UInt32, _ slot: UnsafeMutablePointer<CallbackSlot>, timeout: Duration?) -> OperationToken {
+        let kind = unsafe slot.pointee.kind
         let token = unsafe OperationToken(.callback, slot: index, generation: slot.pointee.generation)
         if core.isDraining, kind.mayWait {
             core.ring.assertOpen()
@@ -134,7 +176,7 @@ struct CallbackSlot: SlabElement {
 
     @inline(__always)
     private func submit(_ token: OperationToken, _ slot: UnsafeMutablePointer<CallbackSlot>) {
-        unsafe core.start(slot.pointee.kind, token) { entry in unsafe prepare(entry, slot) }
+        unsafe core.start(slot.pointee.kind, token) { entry in unsafe CallbackRegistry.prepare(entry, slot) }
     }
 
     // MARK: - Ending
@@ -148,8 +190,11 @@ struct CallbackSlot: SlabElement {
         unsafe core.statistics.completedByKind[slot.pointee.kind] &+= 1
         if unsafe slot.pointee.flags.contains(.multishot) {
             completeMultishot(completion, token)
+        } else if completion.result >= 0, unsafe slot.pointee.endsWithItsResult {
+            // Nothing but a callback and a number: most of all that is started, and nothing of the rest has to be looked at.
+            unsafe endWithResult(completion.result, token, slot)
         } else {
-            unsafe completeOnce(completion.result, token, slot)
+            completeOnce(completion.result, token)
         }
     }
 
@@ -165,27 +210,36 @@ struct CallbackSlot: SlabElement {
     }
 
     @inline(__always)
-    private func completeOnce(_ result: Int32, _ token: OperationToken, _ slot: UnsafeMutablePointer<CallbackSlot>) {
+    private func endWithResult(_ result: Int32, _ token: OperationToken, _ slot: UnsafeMutablePointer<CallbackSlot>) {
         let kind = unsafe slot.pointee.kind
-        // Nothing but a callback and a number: most of all that is started, and nothing of the rest has to be looked at.
-        if result >= 0, kind.endsWithItsResult, unsafe slot.pointee.flags.isEmpty, unsafe slot.pointee.pending == 1 {
-            let callback = unsafe slot.pointee.takeCallback()
-            unsafe slot.pointee.pending = 0
-            release(token.slot)
-            return call(callback, .success(Int(result)), kind: kind)
+        unsafe slot.pointee.pending = 0
+        guard unsafe slot.pointee.flags.isEmpty else {
+            idle &+= 1
+            return unsafe tell(token.slot, slot, .success(Int(result)), kind)
         }
-        completeWithMore(result, token)
+        let callback = unsafe slot.pointee.takeCallback()
+        slots.vacate(token.slot)
+        call(callback, .success(Int(result)), kind: kind)
     }
 
-    private func completeWithMore(_ result: Int32, _ token: OperationToken) {
+    private func completeOnce(_ result: Int32, _ token: OperationToken) {
         let index = token.slot
         if continues(after: result, index) {
             submit(token)
             return
         }
+        let isReusable = slots[index].flags.contains(.reusable)
+        if isReusable, slots[index].pending > 1 {
+            // Whoever is told may start it again, so its cancel has to be over, too.
+            return hold(result, index)
+        }
         let outcome = outcome(of: result, index)
         let kind = slots[index].kind
         let attachment = slots[index].attachment.take()
+        if isReusable {
+            end(index)
+            return unsafe tell(index, slots.pointer(to: index), outcome, kind, attachment)
+        }
         let callback = slots[index].takeCallback()
         end(index)
         call(callback, outcome, kind: kind, attachment: attachment)
@@ -209,7 +263,7 @@ struct CallbackSlot: SlabElement {
             core.statistics.multishotRestarts &+= 1
             submit(token)
         } else {
-            completeWithMore(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
+            completeOnce(completion.result < 0 && !isBeat ? completion.result : -ECANCELED, token)
         }
     }
 
@@ -225,6 +279,9 @@ struct CallbackSlot: SlabElement {
     /// Calls a callback that stays. Out of its slot while it runs: it may cancel itself, or start others.
     private func callInPlace(_ index: UInt32, _ outcome: Result<Int, IOError>) {
         let kind = slots[index].kind
+        if slots[index].flags.contains(.reusable) {
+            return unsafe tell(index, slots.pointer(to: index), outcome, kind)
+        }
         let callback = slots[index].takeCallback()
         call(callback, outcome, kind: kind)
         slots[index].callback = callback
@@ -240,6 +297,7 @@ struct CallbackSlot: SlabElement {
         }
         slots[index].pending -= 1
         if slots[index].pending == 0 { return release(index) }
+        if slots[index].flags.contains(.held) { return releaseHeld(token) }
         if result < 0 { lookAgain(token) }
     }
 
@@ -257,8 +315,23 @@ struct CallbackSlot: SlabElement {
         if slots[index].pending == 0 { release(index) }
     }
 
-    @inline(__always)
-    private func release(_ index: UInt32) { slots.vacate(index) }
+    private func release(_ index: UInt32) {
+        guard slots[index].flags.contains(.reusable) else { return slots.vacate(index) }
+        idle += 1
+        if slots[index].flags.contains(.discarded) { drop(index) }
+    }
+
+    /// Keeps a result until the cancel, which came too late or was what brought it, has completed.
+    private func hold(_ result: Int32, _ index: UInt32) {
+        slots[index].flags.formUnion([.held, .ended])
+        slots[index].heldResult = result
+    }
+
+    private func releaseHeld(_ token: OperationToken) {
+        slots[token.slot].flags.subtract([.held, .ended])
+        let callback = OperationToken(.callback, slot: token.slot, generation: token.generation)
+        completeOnce(slots[token.slot].heldResult, callback)
+    }
 
     // MARK: - Cancelling
 

@@ -51,7 +51,7 @@ extension Reactor {
 }
 
 extension __kernel_timespec {
-    fileprivate init(nanoseconds: UInt64) {
+    init(nanoseconds: UInt64) {
         self.init(tv_sec: Int64(nanoseconds / 1_000_000_000), tv_nsec: Int64(nanoseconds % 1_000_000_000))
     }
 }

@@ -67,7 +67,7 @@ import Testing
 
     /// What the hot path touches; a change is a decision, not an accident.
     @Test func slotSizes() {
-        #expect(MemoryLayout<CallbackSlot>.stride == 96)
+        #expect(MemoryLayout<CallbackSlot>.stride == 128)
         #expect(MemoryLayout<ConnectionSlot>.stride == 272)
         #expect(MemoryLayout<Connection>.size == 8)
         #expect(MemoryLayout<OperationToken>.size == 8)

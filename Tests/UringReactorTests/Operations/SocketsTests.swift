@@ -331,7 +331,7 @@ import Testing
             reactor.registry.complete(Completion(userData: token.rawValue, result: Int32(taken), flags: 0), token)
             #expect(outcomes.count == 0)
             var entry = io_uring_sqe()
-            unsafe reactor.registry.prepare(&entry, slot)
+            unsafe CallbackRegistry.prepare(&entry, slot)
             if asPieces {
                 let vector = unsafe slot.pointee.attachment as? VectorBlock
                 #expect(vector?.offered == left)
@@ -352,7 +352,7 @@ import Testing
         let huge = unsafe Bytes(owner: nil, start: Bytes("x" as StaticString).start, count: 1 << 32)
         let token = reactor.send(huge, to: pair.left) { _ in }
         var entry = io_uring_sqe()
-        unsafe reactor.registry.prepare(&entry, reactor.registry.slots.pointer(to: token.slot))
+        unsafe CallbackRegistry.prepare(&entry, reactor.registry.slots.pointer(to: token.slot))
         #expect(entry.len == UInt32(Int32.max))
     }
 

@@ -39,3 +39,8 @@ extension Reactor {
         #expect(statistics.staleCompletions == 0)
     }
 }
+
+extension Connection {
+    /// The table behind it, to look into.
+    var table: ConnectionTable { use { $0 } }
+}
