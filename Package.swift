@@ -47,6 +47,7 @@ let package = Package(
                 "PubSub",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Samples",
             swiftSettings: strict

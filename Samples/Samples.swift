@@ -7,6 +7,9 @@ struct Samples: ParsableCommand {
         commandName: "samples",
         abstract: "Programs written with UringReactor, a reactor over io_uring.",
         discussion: "Start with `samples scenario`: a pub/sub server and its clients, verified step by step.",
-        subcommands: [Scenario.self, PubSubServer.self, PubSubClient.self, EchoServer.self, Simulate.self]
+        subcommands: [
+            Scenario.self, PubSubServer.self, PubSubClient.self, EchoServer.self, LoadTest.self,
+            Simulate.self,
+        ]
     )
 }

@@ -5,7 +5,7 @@ import SystemPackage
 final class ChildProcess {
     /// What it writes, to standard output and standard error alike.
     let output: FileDescriptor
-    private let pid: pid_t
+    let pid: pid_t
     private var status: Int32?
     private var unread: [UInt8] = []
 
@@ -22,8 +22,10 @@ final class ChildProcess {
         }
     }
 
-    /// - Parameter arguments: Without the program's name.
-    init(_ arguments: [String]) throws {
+    /// - Parameters:
+    ///   - arguments: Without the program's name.
+    ///   - inOwnGroup: Whether Ctrl-C is for this process alone, and not for the child too.
+    init(_ arguments: [String], inOwnGroup: Bool = false) throws {
         let pipe = try ChildProcess.makePipe()
         output = pipe.readEnd
         defer { try? pipe.writeEnd.close() }
@@ -36,11 +38,15 @@ final class ChildProcess {
         for descriptor in [pipe.readEnd, pipe.writeEnd] {
             unsafe posix_spawn_file_actions_addclose(&actions, descriptor.rawValue)
         }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        if inOwnGroup { unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)) }
         let words = ["samples"] + arguments
         var list: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
         defer { for unsafe word in unsafe list { unsafe free(word) } }
         var pid: pid_t = 0
-        let errno = unsafe posix_spawn(&pid, "/proc/self/exe", &actions, nil, &list, environ)
+        let errno = unsafe posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, &list, environ)
         self.pid = pid
         guard errno == 0 else {
             status = -1
@@ -76,6 +82,9 @@ final class ChildProcess {
     }
 
     func kill() { _ = Glibc.kill(pid, SIGKILL) }
+
+    /// Asks it to end.
+    func terminate() { _ = Glibc.kill(pid, SIGTERM) }
 
     /// Waits for its end.
     func wait() -> End {
