@@ -8,7 +8,7 @@ struct Samples: ParsableCommand {
         abstract: "Programs written with UringReactor, a reactor over io_uring.",
         discussion: "Start with `samples scenario`: a pub/sub server and its clients, verified step by step.",
         subcommands: [
-            Scenario.self, PubSubServer.self, PubSubClient.self, EchoServer.self, LoadTest.self,
+            Scenario.self, PubSubServer.self, PubSubClient.self, EchoServer.self, LoadTest.self, EchoLoad.self,
             Simulate.self,
         ]
     )
