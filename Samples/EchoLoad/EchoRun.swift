@@ -188,13 +188,14 @@ final class EchoRun {
     }
 
     private func fail(_ failure: String) {
+        guard phase != .over else { return }
         tally.note(failure)
         end()
     }
 
     private func end() {
         guard phase != .over else { return }
-        if phase > .connecting { series.note(total: recorder.count, at: elapsed(at: lastEcho)) }
+        if phase > .connecting { series.end(total: recorder.count, at: elapsed(at: lastEcho)) }
         phase = .over
         onTick()
         reactor.stop()

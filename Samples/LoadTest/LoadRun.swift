@@ -383,6 +383,7 @@ final class LoadRun {
     }
 
     private func fail(_ failure: String) {
+        guard phase != .over else { return }
         tally.note(failure)
         // Nothing can be measured without all of them.
         if phase == .connecting { end() } else { drain() }
@@ -393,7 +394,7 @@ final class LoadRun {
         let wasDraining = phase == .draining
         phase = .over
         if wasDraining {
-            series.note(total: recorder.count, at: elapsed(at: lastDelivery))
+            series.end(total: recorder.count, at: elapsed(at: lastDelivery))
             if open > 0 {
                 tally.note("the server had not ended \(open) connections \(plan.drainTimeout) s after the last message")
             }

@@ -43,6 +43,10 @@ struct ListenOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Print statistics every so often; 0 for only at the end.", valueName: "seconds"))
     var statsInterval = 0.0
 
+    /// For whoever starts a server to end with: it does not outlive one that is killed.
+    @Flag(help: .hidden)
+    var stopWithOutput = false
+
     func validate() throws {
         guard backlog > 0 else { throw ValidationError("--backlog must be at least 1") }
         guard (1...10_000_000).contains(maxConnections) else {
@@ -97,6 +101,10 @@ struct ListenOptions: ParsableArguments {
         let reactor = server.reactor
         if statsInterval > 0 {
             reactor.every(.seconds(statsInterval)) { printLine("\(reactor.statistics)\n") }
+        }
+        // Nobody reads the pipe any more: POLLERR, which is not asked for and always told.
+        if stopWithOutput {
+            reactor.poll(.standardOutput, for: []) { _ in server.stop() }
         }
         // The server owns the reactor's life: when it has drained, so has everything.
         server.whenStopped = { reactor.stop() }

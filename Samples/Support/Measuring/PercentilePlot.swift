@@ -39,14 +39,19 @@ struct PercentilePlot {
         .dot { fill: #2b6cb0; stroke: #ffffff; stroke-width: 1.5 }
         </style>
         <rect width="100%" height="100%" fill="#ffffff"/>
-        \(text(report.title, 40, 38, class: "title"))
-        \(text(summary, 40, 60, class: "note"))
+        \(text(title, 40, 36, class: "title"))
+        \(text(choices, 40, 56, class: "note"))
+        \(text(summary, PercentilePlot.latencyPlane.right, 36, anchor: "end", class: "note"))
         \(latencyChart.joined(separator: "\n"))
         \(rateChart.joined(separator: "\n"))
         </svg>
 
         """
     }
+
+    /// The title up to its first comma, and what follows.
+    private var title: String { String(report.title.prefix { $0 != "," }) }
+    private var choices: String { String(report.title.dropFirst(title.count).drop { $0 == "," || $0 == " " }) }
 
     private var summary: String {
         "\(Amount.grouped(report.latency.count)) \(report.unit) in \(Amount.fixed(report.seconds, 2)) s: "
@@ -89,11 +94,14 @@ struct PercentilePlot {
             let place = percentile == 100 ? plane.right : x(1 - percentile / 100)
             guard place <= plane.right else { continue }
             lines.append(dot(place, y(Double(value))))
+            // Below the curve, which never falls, there is room, unless the axis is there.
             let isLast = place > plane.right - 90
+            let below = y(Double(value)) + 20
             lines.append(
                 text(
-                    "\(name) \(Amount.time(nanoseconds: value))", isLast ? place - 4 : place + 4, y(Double(value)) - 10,
-                    anchor: isLast ? "end" : "start", class: "note"))
+                    "\(name) \(Amount.time(nanoseconds: value))", isLast ? place : place + 8,
+                    below > plane.bottom - 4 ? y(Double(value)) - 12 : below, anchor: isLast ? "end" : "start",
+                    class: "note"))
         }
         return lines
     }

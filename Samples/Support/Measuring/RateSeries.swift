@@ -5,6 +5,8 @@ struct RateSeries {
     /// What was counted in each interval.
     private(set) var counts: [UInt64] = []
     private var total: UInt64 = 0
+    /// What the last sample is longer than the others, in nanoseconds, when there is no more to come.
+    private var rest: UInt64 = 0
     private let mostSamples: Int
 
     /// - Parameters:
@@ -31,6 +33,21 @@ struct RateSeries {
         for number in 0..<missing { counts.append(grown / missing + (number < grown % missing ? 1 : 0)) }
     }
 
+    /// Notes the end. What is no whole sample belongs to the last one.
+    mutating func end(total: UInt64, at time: UInt64) {
+        note(total: total, at: time)
+        guard let last = counts.indices.last else {
+            // All of it was shorter than a sample.
+            guard time > 0 else { return }
+            interval = time
+            counts = [total]
+            return
+        }
+        counts[last] += total - min(total, self.total)
+        self.total = total
+        rest = time - min(time, UInt64(counts.count) * interval)
+    }
+
     /// Makes one sample of each two.
     private mutating func coarsen() {
         // The first half of a sample is counted again with the second.
@@ -41,7 +58,9 @@ struct RateSeries {
 
     /// For each sample: seconds since the beginning, at its middle, and the rate by the second.
     var points: [(time: Double, rate: Double)] {
-        let seconds = Double(interval) / 1e9
-        return counts.enumerated().map { ((Double($0) + 0.5) * seconds, Double($1) / seconds) }
+        counts.enumerated().map { number, count in
+            let length = Double(number == counts.count - 1 ? interval + rest : interval) / 1e9
+            return (Double(number) * Double(interval) / 1e9 + length / 2, Double(count) / length)
+        }
     }
 }

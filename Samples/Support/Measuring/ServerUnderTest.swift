@@ -20,6 +20,7 @@ struct TargetOptions: ParsableArguments {
     var startsServer = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "With --self: further options of that server, in one word, such as --server-options \"--batching 8\".",
             valueName: "options"))
@@ -74,7 +75,7 @@ final class ServerUnderTest {
     init(starting command: [String], unixPath: String?, patience: Duration) throws {
         // Ctrl-C ends the load first, and the server when it has seen the end of that.
         let child = try ChildProcess(
-            command + (unixPath.map { ["--unix", $0] } ?? ["--port", "0"]), inOwnGroup: true)
+            command + ["--stop-with-output"] + (unixPath.map { ["--unix", $0] } ?? ["--port", "0"]), inOwnGroup: true)
         var lines: [String] = []
         var address: SocketAddress?
         while address == nil {
