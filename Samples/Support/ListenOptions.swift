@@ -95,9 +95,10 @@ struct ListenOptions: ParsableArguments {
 
     /// Prints the address, runs the server until a signal, and prints what it did.
     func serve(_ server: Server) throws {
-        printLine("listening on \(server.address)")
+        // Who has read that it listens may end it.
         let signals = TerminationSignals { [handle = server.handle] in handle.stop() }
         defer { signals.cancel() }
+        printLine("listening on \(server.address)")
         let reactor = server.reactor
         if statsInterval > 0 {
             reactor.every(.seconds(statsInterval)) { printLine("\(reactor.statistics)\n") }

@@ -98,13 +98,8 @@ import UringReactor
         #expect(echo.contains("failed: a connection could not connect: "), "\(echo)")
     }
 
-    /// One that a process had, and has closed.
-    private func freePort() throws -> UInt16 {
-        let server = try ServerProcess(["echo-server"])
-        let port = server.port
-        _ = try server.stop()
-        return port
-    }
+    /// One that a process had, which is killed when this returns.
+    private func freePort() throws -> UInt16 { try ServerProcess(["echo-server"]).port }
 
     /// A fault of a server is seen over real sockets, too.
     @Test(arguments: [(FaultyServer.Fault.drop, "5 deliveries were lost"), (.changePayload, "5 deliveries were corrupt")])
