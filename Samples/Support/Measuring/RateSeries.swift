@@ -4,7 +4,10 @@ struct RateSeries {
     private(set) var interval: UInt64
     /// What was counted in each interval.
     private(set) var counts: [UInt64] = []
-    private var total: UInt64 = 0
+    /// What is in the samples.
+    private var counted: UInt64 = 0
+    /// The last look: nanoseconds since the beginning, and the count.
+    private var latest: (time: UInt64, total: UInt64) = (0, 0)
     /// What the last sample is longer than the others, in nanoseconds, when there is no more to come.
     private var rest: UInt64 = 0
     private let mostSamples: Int
@@ -24,13 +27,16 @@ struct RateSeries {
     ///   - time: nanoseconds since the beginning.
     mutating func note(total: UInt64, at time: UInt64) {
         while time / interval > UInt64(mostSamples) { coarsen() }
-        // What came since the last time came evenly, as far as is known: a late look makes no gap and no peak.
-        let due = time / interval
-        guard due > UInt64(counts.count) else { return }
-        let missing = due - UInt64(counts.count)
-        let grown = total - min(total, self.total)
-        self.total = total
-        for number in 0..<missing { counts.append(grown / missing + (number < grown % missing ? 1 : 0)) }
+        let (earlier, before) = latest
+        latest = (time, total)
+        while UInt64(counts.count) < time / interval {
+            // Between two looks it grew evenly, as far as is known: a late look makes no gap and no peak.
+            let end = UInt64(counts.count + 1) * interval
+            let share = Double(end - min(end, earlier)) / Double(max(1, time - min(time, earlier)))
+            let then = before + UInt64(Double(total - min(total, before)) * min(share, 1))
+            counts.append(then - min(then, counted))
+            counted = max(then, counted)
+        }
     }
 
     /// Notes the end. What is no whole sample belongs to the last one.
@@ -43,15 +49,15 @@ struct RateSeries {
             counts = [total]
             return
         }
-        counts[last] += total - min(total, self.total)
-        self.total = total
+        counts[last] += total - min(total, counted)
+        counted = total
         rest = time - min(time, UInt64(counts.count) * interval)
     }
 
     /// Makes one sample of each two.
     private mutating func coarsen() {
         // The first half of a sample is counted again with the second.
-        if !counts.count.isMultiple(of: 2) { total -= counts.removeLast() }
+        if !counts.count.isMultiple(of: 2) { counted -= counts.removeLast() }
         counts = stride(from: 0, to: counts.count, by: 2).map { counts[$0] + counts[$0 + 1] }
         interval *= 2
     }

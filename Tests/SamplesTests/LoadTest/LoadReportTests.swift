@@ -89,16 +89,23 @@ import Testing
         series.note(total: 10, at: 99)
         #expect(series.counts == [])
         series.note(total: 10, at: 100)
-        series.note(total: 30, at: 305)
+        series.note(total: 30, at: 300)
         #expect(series.counts == [10, 10, 10])
         series.note(total: 34, at: 400)
         series.note(total: 40, at: 500)
         // It has become coarser; what is not a whole sample yet is counted with the next.
         #expect(series.interval == 200 && series.counts == [20, 14])
-        series.note(total: 50, at: 601)
+        series.note(total: 50, at: 600)
         #expect(series.counts == [20, 14, 16])
         #expect(series.counts.reduce(0, +) == 50)
         #expect(series.points.map(\.time) == [1e-7, 3e-7, 5e-7])
+    }
+
+    /// A look in the middle of a sample counts for it and for the next.
+    @Test func looksBetweenSamples() {
+        var series = RateSeries(interval: 100)
+        for look in 1...10 { series.note(total: UInt64(look) * 190, at: UInt64(look) * 190) }
+        #expect(series.counts.count == 19 && series.counts.allSatisfy { (99...101).contains($0) })
     }
 
     /// What is no whole sample in the end is not lost.
@@ -114,7 +121,7 @@ import Testing
 
     @Test func aLateLookAtTheRate() {
         var series = RateSeries(interval: 1, mostSamples: 8)
-        series.note(total: 1_000, at: 1_000_000)
+        series.end(total: 1_000, at: 1_000_000)
         #expect(series.counts.count <= 8 && series.counts.reduce(0, +) == 1_000)
     }
 
