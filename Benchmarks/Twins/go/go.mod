@@ -1,0 +1,3 @@
+module twin-go
+
+go 1.19
