@@ -27,10 +27,13 @@ struct Members {
 }
 
 impl Topic {
-    fn write(&self, lines: Bytes) {
+    /// Says whether someone is behind.
+    fn write(&self, lines: Bytes) -> bool {
+        let mut is_behind = false;
         for subscriber in &self.members.lock().unwrap().subscribers {
-            subscriber.write(lines.clone());
+            is_behind |= subscriber.write(lines.clone());
         }
+        is_behind
     }
 }
 
@@ -86,8 +89,13 @@ async fn publish(mut stream: TcpStream, mut lines: LineReader, broker: &Broker, 
     let topic = broker.enter(&name, |members| members.publishers += 1);
     if stream.write_all(b"OK\r\n").await.is_ok() {
         let end = loop {
-            if let Err(end) = lines.whole_lines(&stream, |piece| topic.write(piece)).await {
+            let mut is_behind = false;
+            if let Err(end) = lines.whole_lines(&stream, |piece| is_behind |= topic.write(piece)).await {
                 break end;
+            }
+            // A publisher that always has more would leave no turn to those who write what waits.
+            if is_behind {
+                tokio::task::yield_now().await;
             }
         };
         if let End::TooLong = end {
@@ -114,7 +122,7 @@ async fn subscribe(mut stream: TcpStream, mut lines: LineReader, broker: &Broker
     match command {
         Err(End::Gone) => return,
         Ok(line) if &line[..] == b"BYE" => {}
-        _ => subscriber.write(Bytes::from_static(b"ERROR unexpected command\r\n")),
+        _ => drop(subscriber.write(Bytes::from_static(b"ERROR unexpected command\r\n"))),
     }
     let _ = subscriber.flush().await;
 }

@@ -34,18 +34,22 @@ impl Subscriber {
         Subscriber { stream, queue: Mutex::default(), behind: Notify::new() }
     }
 
-    /// Writes at once if nothing waits, from the task of the publisher: no other has to be woken up for it.
-    pub fn write(&self, mut piece: Bytes) {
+    /// Writes at once if nothing waits, from the task of the publisher: no other has to be woken up for it. Says whether
+    /// something waits now.
+    pub fn write(&self, mut piece: Bytes) -> bool {
         let mut queue = self.queue.lock().unwrap();
         if queue.has_failed {
-            return;
+            return false;
         }
         if queue.pieces.is_empty() {
             match self.stream.try_write(&piece) {
-                Ok(count) if count == piece.len() => return,
+                Ok(count) if count == piece.len() => return false,
                 Ok(count) => piece.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return self.fail(&mut queue),
+                Err(_) => {
+                    self.fail(&mut queue);
+                    return false;
+                }
             }
             self.behind.notify_one();
         }
@@ -54,6 +58,7 @@ impl Subscriber {
         if queue.bytes > MAXIMUM_PENDING {
             self.fail(&mut queue);
         }
+        true
     }
 
     /// Waits until something waits, and then until nothing does.
