@@ -3,7 +3,8 @@
 SWIFT ?= swift
 SEEDS ?= 10000
 
-.PHONY: help setup run test test-debug test-release simulate mutations sanitize lint samples docs clean
+.PHONY: help setup run test test-debug test-release simulate mutations sanitize lint samples docs clean \
+	benchmark benchmark-quick benchmark-build benchmark-test
 
 help: ## Lists the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,5 +51,21 @@ lint: ## Checks the rules of the house that a machine can check.
 docs: setup ## Makes the documentation, in .build/documentation; a link to nowhere is an error.
 	@Tools/docs .build/documentation
 
+BENCHMARK = cd Benchmarks && "$$($(SWIFT) build -c release --show-bin-path)/benchmark" run
+BENCHMARK_OUTPUT = --output Results/latest.md --json Results/latest.json
+
+benchmark: benchmark-build ## Measures against twins and other servers; see Benchmarks/README.md. Takes three quarters of an hour.
+	$(BENCHMARK) $(BENCHMARK_OUTPUT) $(BENCHMARK_OPTIONS)
+
+benchmark-quick: benchmark-build ## The same for those in a hurry: a part of it, in three minutes.
+	$(BENCHMARK) --quick $(BENCHMARK_OUTPUT) $(BENCHMARK_OPTIONS)
+
+benchmark-build: samples ## Installs what the benchmarks need and is missing, and builds them.
+	Benchmarks/setup
+	Benchmarks/build
+
+benchmark-test: ## Tests the runner of the benchmarks.
+	cd Benchmarks && $(SWIFT) test
+
 clean: ## Removes what was built.
-	rm -rf .build .build-release .build-asan .build-tsan .build-docs
+	rm -rf .build .build-release .build-asan .build-tsan .build-docs Benchmarks/.build

@@ -32,7 +32,8 @@ let package = Package(
         .executableTarget(name: "load"),
         .target(name: "twin-common"),
         .executableTarget(name: "twin-epoll", dependencies: ["twin-common"]),
-        .executableTarget(name: "twin-uring", dependencies: ["twin-common"]),
+        .executableTarget(
+            name: "twin-uring", dependencies: ["twin-common"], linkerSettings: [.linkedLibrary("uring")]),
 
         .executableTarget(
             name: "twin-nio",

@@ -6,7 +6,8 @@ import Foundation
 extension Peer {
     static func redis(_ programs: Programs) -> Peer {
         installed(
-            "redis", "Redis, publish and subscribe", "redis-server", programs, isQuick: true,
+            // It has an allocator of its own, which it asks about what the preloaded library would have allocated.
+            "redis", "Redis, publish and subscribe", "redis-server", programs, isQuick: true, countsAllocations: false,
             wireProtocol: {
                 guard case .fanout = $0 else { return nil }
                 return .redis
@@ -104,7 +105,10 @@ extension Peer {
             wireProtocol: wireProtocol,
             launch: { _ in launch },
             version: {
-                Programs.firstLine(of: program, [versionArgument]).map { $0.split(separator: " ").prefix(3).joined(separator: " ") }
+                // Redis goes on about how it was built.
+                Programs.firstLine(of: program, [versionArgument]).map {
+                    $0.split(separator: " ").prefix(3).joined(separator: " ")
+                }
             },
             whyMissing: programs.isInstalled(program) ? nil : "\(program) is not installed (Benchmarks/setup does that)")
     }

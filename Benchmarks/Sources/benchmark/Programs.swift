@@ -21,7 +21,8 @@ struct Programs {
         self.samples =
             samples ?? folder.deletingLastPathComponent().appendingPathComponent(".build/release/samples").path
         for program in [self.samples, load] {
-            if let reason = Programs.whyMissing(program) { throw ValidationError("\(reason); `make benchmark-build` does it") }
+            guard let reason = Programs.whyMissing(program) else { continue }
+            throw ValidationError("\(reason); `make benchmark-build` does it")
         }
     }
 

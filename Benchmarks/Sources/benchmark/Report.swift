@@ -35,12 +35,12 @@ struct Report: Codable {
 
             - \(header.date), Linux \(header.kernel), \(header.processor)
             - `\(header.commandLine)`
-            - \(header.rounds) rounds, each with all servers in turn and in another order; a warm-up of \
-            \(window.warmup) s and a window of \(window.duration) s. Figures are medians of the rounds. System calls and \
-            allocations are counted in a pass of their own, of \(window.countingDuration) s.
-            - Ratios are ours divided by the other's, in CPU time or, of idle connections, memory: the median of the ratios \
-            of the rounds, and the lowest and the highest. *Tie* means within the noise: \(Int(Ratio.noise * 100)) % or less \
-            from 1, or not on the same side of 1 in all rounds.
+            - \(header.rounds) round\(header.rounds == 1 ? "" : "s"), each with all servers in turn and in another order; \
+            a warm-up of \(window.warmup) s and a window of \(window.duration) s. Figures are medians of the rounds. \
+            System calls and allocations are counted in a pass of their own, of \(window.countingDuration) s.
+            - Ratios are ours divided by the other's, in CPU time or, of idle connections, memory: the median of the \
+            ratios of the rounds, and the lowest and the highest. *Tie* means within the noise: \
+            \(Int(Ratio.noise * 100)) % or less from 1, or not on the same side of 1 in all rounds.
             - Servers:
             \(peers)\(notes)
             """
@@ -61,7 +61,7 @@ struct Report: Codable {
                 let failed = server.failures.isEmpty ? [] : ["failed: see below"]
                 table.add(
                     [index == 0 ? result.testCase.name : "", server.server] + figures + [Format.ratio(ratio)]
-                        + [(failed + [ratio?.verdict ?? ""]).joined(separator: " ")])
+                        + [(failed + [ratio?.verdict].compactMap(\.self)).joined(separator: ", ")])
             }
         }
         return "## \(group.title)\n\n\(group.unit)\n\n\(table.text)"
@@ -76,14 +76,15 @@ struct Report: Codable {
         ])
         for target in targets {
             table.add([
-                target.text, Format.figure(target.limit), Format.figure(target.figure), target.verdict.rawValue, target.place,
+                target.text, Format.figure(target.limit), Format.figure(target.figure), target.verdict.rawValue,
+                target.place,
             ])
         }
         return """
             ## Targets
 
-            The measured figure is that of the worst case, if nothing else is said. A *tie* is above its limit, but not in all \
-            rounds.
+            The measured figure is that of the worst case, if nothing else is said. A *tie* is above its limit, but not in \
+            all rounds.
 
             \(table.text)
             """

@@ -10,7 +10,8 @@ final class RunningServer {
     init(_ launch: Launch, preload: [String: String], core: Int?, folder: URL) throws {
         let chosen = launch.printsPort ? 0 : try FreePort.find()
         let fill = { (text: String) in
-            text.replacingOccurrences(of: "%FOLDER%", with: folder.path).replacingOccurrences(of: "%PORT%", with: "\(chosen)")
+            text.replacingOccurrences(of: "%FOLDER%", with: folder.path)
+                .replacingOccurrences(of: "%PORT%", with: "\(chosen)")
         }
         for (name, text) in launch.files {
             try Data(fill(text).utf8).write(to: folder.appendingPathComponent(name))
