@@ -24,6 +24,7 @@ enum Children {
     static func killAll(then end: () -> Never) -> Never {
         groups.withLock { groups -> Never in
             for group in groups { kill(-group, SIGKILL) }
+            for group in groups { waitpid(group, nil, 0) }
             end()
         }
     }

@@ -6,7 +6,9 @@ enum Format {
     static func figure(_ value: Double?) -> String {
         guard let value, value.isFinite else { return "–" }
         guard value != 0 else { return "0" }
-        let magnitude = Int(floor(log10(abs(value))))
+        // Of what is shown: 9.996 is shown as 10.0.
+        let unit = pow(10, floor(log10(abs(value))) - 2)
+        let magnitude = Int(floor(log10(abs((value / unit).rounded() * unit)) + 1e-9))
         if magnitude >= 2 { return grouped(Int(value.rounded())) }
         return String(format: "%.\(min(2 - magnitude, 4))f", value)
     }

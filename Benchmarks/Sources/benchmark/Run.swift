@@ -73,8 +73,9 @@ struct Run: ParsableCommand {
         notes += cores.notes
         let measurer = Measurer(programs: programs, cores: cores, window: window, scratch: scratch)
         var execution = Execution(plan: plan, measurer: measurer, progress: Progress(steps: plan.stepCount))
+        let others = OtherWork()
         let results = execution.run()
-        notes += measurer.notes
+        notes += measurer.notes + Run.warning(others.share)
 
         let report = Report(
             header: Header(peers: peers, rounds: rounds, window: window, notes: notes),
@@ -83,10 +84,26 @@ struct Run: ParsableCommand {
         if results.contains(where: { !$0.failures.isEmpty }) { throw ExitCode(1) }
     }
 
+    /// Nobody else may work on a machine that measures; a little always goes on.
+    private static func warning(_ share: Double?) -> [String] {
+        guard let share, share > 0.03 else { return [] }
+        return [
+            """
+            **Others used \(Int((100 * share).rounded())) % of the machine meanwhile.** The figures are not to be relied on.
+            """
+        ]
+    }
+
     private func write(_ report: Report) throws {
         let text = report.markdown
         print(text)
-        if let output { try Data(text.utf8).write(to: URL(fileURLWithPath: output)) }
-        if let json { try report.json.write(to: URL(fileURLWithPath: json)) }
+        if let output { try write(Data(text.utf8), to: output) }
+        if let json { try write(report.json, to: json) }
+    }
+
+    private func write(_ data: Data, to path: String) throws {
+        let file = URL(fileURLWithPath: path)
+        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try data.write(to: file)
     }
 }

@@ -35,5 +35,5 @@ struct Ratio: Codable, Equatable {
     }
 
     /// Whether the difference may be chance: it is small, or the rounds do not agree on its direction.
-    var isWithinNoise: Bool { abs(median - 1) <= Ratio.noise || (lowest <= 1 && highest >= 1) }
+    var isWithinNoise: Bool { (1 - Ratio.noise...1 + Ratio.noise).contains(median) || (lowest <= 1 && highest >= 1) }
 }

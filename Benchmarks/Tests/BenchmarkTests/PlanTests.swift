@@ -29,6 +29,12 @@ import Testing
         }
     }
 
+    @Test func workOfAllCores() {
+        #expect(OtherWork.busyTicks("cpu  10 20 30 400 50 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n") == 81)
+        #expect(OtherWork.busyTicks("") == nil)
+        #expect(OtherWork.busyTicks("cpu  1 2\n") == nil)
+    }
+
     @Test func coresAsTheKernelListsThem() {
         #expect(Cores.parse("0-1") == [0, 1])
         #expect(Cores.parse("2,4-6") == [2, 4, 5, 6])
