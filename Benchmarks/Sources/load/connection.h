@@ -26,8 +26,8 @@ void connection_watch(int descriptor, void *context);
 // Whether it is to be told when there is room to send.
 void connection_want_room(int descriptor, void *context, bool wanted);
 
-// Starts to connect a socket that is watched for room already; the callers' addresses are taken in turn, so that there are
-// enough ports although each is held for a while after a close.
+// Starts to connect a socket, which is watched, for room too: there is some when it is connected. The callers' addresses
+// are taken in turn, so that there are enough ports although each is held for a while after a close.
 int connection_start(void *context);
 
 // What has happened until `deadline`, or in the next 100 ms.

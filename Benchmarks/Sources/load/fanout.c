@@ -66,12 +66,13 @@ static size_t write_message(uint8_t *to, const char *head, size_t head_length, s
 
 typedef size_t head_writer(char *head, size_t room, unsigned channel, size_t payload);
 
+// The stream of a channel, with one head or the other; both have the same payloads, and equally many.
 static struct stream make_stream(unsigned channel, size_t payload, head_writer *write_head, size_t *message_length) {
     char head[HEAD_ROOM];
     size_t head_length = write_head(head, sizeof head, channel, payload);
-    *message_length = head_length + payload + strlen(dialect->tail);
-    size_t different = BLOCK_LENGTH / *message_length;
+    size_t different = BLOCK_LENGTH / payload;
     if (different < LEAST_DIFFERENT_MESSAGES) different = LEAST_DIFFERENT_MESSAGES;
+    *message_length = head_length + payload + strlen(dialect->tail);
     struct stream stream = {allocate(different, *message_length), 0};
     for (size_t i = 0; i < different; i++) {
         stream.length += write_message(stream.bytes + stream.length, head, head_length, payload, channel * 1000003u + i);
