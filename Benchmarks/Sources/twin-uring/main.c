@@ -221,6 +221,8 @@ static void complete(const struct io_uring_cqe *completion) {
     }
 }
 
+// One completion ends the wait, even that of a send that was submitted with it: to wait for another one as well would save
+// a lone connection a call, but what a short send leaves, or a close, would wait for it too.
 static void turn(void) {
     enter(1);
     const struct io_uring_cqe *completion;
