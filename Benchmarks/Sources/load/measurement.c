@@ -55,6 +55,7 @@ bool measurement_continues(struct measurement *measurement, uint64_t time) {
         return true;
     }
     if (time < measurement->ends) return true;
+    if (measurement->bytes == 0 && !measurement->may_be_silent) fail("nothing came in the whole window");
     close_window(measurement);
     return false;
 }
