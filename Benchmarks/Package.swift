@@ -10,6 +10,7 @@ let package = Package(
         .executable(name: "twin-epoll", targets: ["twin-epoll"]),
         .executable(name: "twin-uring", targets: ["twin-uring"]),
         .executable(name: "twin-nio", targets: ["twin-nio"]),
+        .executable(name: "microbenchmarks", targets: ["microbenchmarks"]),
     ],
     dependencies: [
         .package(name: "UringReactor", path: ".."),
@@ -40,6 +41,18 @@ let package = Package(
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ]
+        ),
+
+        // What is measured without a network.
+        .target(name: "RawRing", path: "Sources/raw-ring", linkerSettings: [.linkedLibrary("uring")]),
+        .executableTarget(
+            name: "microbenchmarks",
+            dependencies: [
+                "RawRing",
+                .product(name: "UringReactor", package: "UringReactor"),
+                .product(name: "PubSub", package: "UringReactor"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
     ]

@@ -4,12 +4,14 @@ import Foundation
 struct Report: Codable {
     let header: Header
     let results: [CaseResult]
+    let dispatch: Dispatch?
     let targets: [TargetOutcome]
 
-    init(header: Header, results: [CaseResult], targets: [Target]) {
+    init(header: Header, results: [CaseResult], dispatch: Dispatch?, targets: [Target]) {
         self.header = header
         self.results = results
-        self.targets = targets.map { TargetOutcome($0, results) }
+        self.dispatch = dispatch
+        self.targets = targets.map { TargetOutcome($0, results, dispatch) }
     }
 
     var json: Data {
@@ -22,7 +24,8 @@ struct Report: Codable {
     }
 
     var markdown: String {
-        ([headerText] + Case.Group.allCases.compactMap(section) + [targetText, failureText].compactMap(\.self))
+        ([headerText] + Case.Group.allCases.compactMap(section)
+            + [dispatch?.section, targetText, failureText].compactMap(\.self))
             .joined(separator: "\n")
     }
 

@@ -60,7 +60,7 @@ struct Run: ParsableCommand {
             return false
         }
         let plan = Plan(cases: selection.cases, peers: peers, rounds: rounds)
-        guard !plan.isEmpty else { throw ValidationError("no case is left; --list shows what there is") }
+        guard !plan.isEmpty || selection.takesDispatch else { throw ValidationError("no case is left; --list shows what there is") }
 
         let window = Window(
             warmup: quick ? 0.25 : 0.5, duration: duration ?? (quick ? 0.7 : 2), countingDuration: quick ? 0.25 : 1)
@@ -75,13 +75,27 @@ struct Run: ParsableCommand {
         var execution = Execution(plan: plan, measurer: measurer, progress: Progress(steps: plan.stepCount))
         let others = OtherWork()
         let results = execution.run()
-        notes += measurer.notes + Run.warning(others.share)
+        notes += measurer.notes
+        let dispatch = selection.takesDispatch
+            ? measureDispatch(programs, cores: cores, scratch: scratch, notes: &notes) : nil
+        notes += Run.warning(others.share)
 
         let report = Report(
             header: Header(peers: peers, rounds: rounds, window: window, notes: notes),
-            results: results, targets: Target.all)
+            results: results, dispatch: dispatch, targets: Target.all)
         try write(report)
         if results.contains(where: { !$0.failures.isEmpty }) { throw ExitCode(1) }
+    }
+
+    private func measureDispatch(
+        _ programs: Programs, cores: Cores, scratch: ScratchFolder, notes: inout [String]
+    ) -> Dispatch? {
+        do {
+            return try Dispatch.measure(programs, cores: cores, rounds: rounds, scratch: scratch)
+        } catch {
+            notes.append("**Dispatch has not been measured:** \(error)")
+            return nil
+        }
     }
 
     /// Nobody else may work on a machine that measures; a little always goes on.

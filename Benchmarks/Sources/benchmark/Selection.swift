@@ -21,6 +21,9 @@ struct Selection {
         }
     }
 
+    /// Whether the dispatch of no-ops is measured too, which has no server.
+    var takesDispatch: Bool { caseNames.isEmpty || caseNames.contains { Selection.matches("dispatch", $0) } }
+
     func takes(_ peer: Peer) -> Bool {
         // Without ours there is nothing to divide.
         if peer.name == Peer.ours { return true }

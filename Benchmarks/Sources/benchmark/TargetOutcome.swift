@@ -19,7 +19,25 @@ struct TargetOutcome: Codable {
         case notMeasured = "not measured"
     }
 
-    init(_ target: Target, _ results: [CaseResult]) {
+    init(_ target: Target, _ results: [CaseResult], _ dispatch: Dispatch? = nil) {
+        if case .dispatch(let name) = target.measure {
+            self.init(target, ratio: dispatch?.task(name)?.ratio)
+        } else {
+            self.init(target, cases: results)
+        }
+    }
+
+    private init(_ target: Target, ratio: Ratio?) {
+        text = target.text
+        limit = target.limit
+        figure = ratio?.median
+        decidingCase = ratio == nil ? nil : "no-op"
+        caseCount = ratio == nil ? 0 : 1
+        above = []
+        verdict = ratio.map { $0.median <= target.limit ? .met : $0.lowest > target.limit ? .missed : .tie } ?? .notMeasured
+    }
+
+    private init(_ target: Target, cases results: [CaseResult]) {
         let measured = results.filter { one in target.cases.contains { Selection.matches(one.testCase.name, $0) } }
             .compactMap { one in TargetOutcome.figure(of: target, in: one).map { (name: one.testCase.name, figure: $0) } }
             .sorted { $0.figure.median < $1.figure.median }
@@ -54,6 +72,7 @@ struct TargetOutcome: Codable {
         case .figure(let metric):
             let values = one.server(Peer.ours)?.values(metric) ?? []
             return Ratio(values, values.map { _ in 1 })
+        case .dispatch: return nil
         }
     }
 }

@@ -12,6 +12,8 @@ struct Target {
         case ratio(Metric, to: [String])
         /// Ours as it is.
         case figure(Metric)
+        /// A task of ``Dispatch`` divided by the raw ring, of which the name ends so.
+        case dispatch(String)
     }
 
     enum Across {
@@ -66,5 +68,14 @@ struct Target {
             // With fewer connections it is what the server has once that counts.
             text: "Memory of an idle connection, 10,000 of them, against SwiftNIO", cases: ["idle-*-10000"],
             measure: .ratio(.idleMemory, to: ["nio"]), limit: 0.5),
+        Target(
+            text: "Dispatch of a no-op to a state machine, against the raw ring", cases: [],
+            measure: .dispatch("state machine"), limit: 1.15),
+        Target(
+            text: "Dispatch to a callback that captures one reference", cases: [],
+            measure: .dispatch("captures one reference"), limit: 1.5),
+        Target(
+            text: "Dispatch to a callback with a fresh boxed closure", cases: [],
+            measure: .dispatch("fresh boxed closure"), limit: 1.85),
     ]
 }
