@@ -60,7 +60,9 @@ struct Run: ParsableCommand {
             return false
         }
         let plan = Plan(cases: selection.cases, peers: peers, rounds: rounds)
-        guard !plan.isEmpty || selection.takesDispatch else { throw ValidationError("no case is left; --list shows what there is") }
+        guard !plan.isEmpty || selection.takesDispatch else {
+            throw ValidationError("no case is left; --list shows what there is")
+        }
 
         let window = Window(
             warmup: quick ? 0.25 : 0.5, duration: duration ?? (quick ? 0.7 : 2), countingDuration: quick ? 0.25 : 1)

@@ -50,26 +50,37 @@ enum Dispatch {
 
     // MARK: - Callbacks
 
-    /// What the callbacks know: all of it by one reference.
     private final class Tally {
-        var left = Dispatch.count
         var done = 0
     }
 
+    /// Starts the next when one has ended.
     private final class Starter {
         let reactor: Reactor
-        let tally = Tally()
+        var left = Dispatch.count
+        var done = 0
 
         init(_ reactor: Reactor) { self.reactor = reactor }
 
         func start() {
-            tally.left -= 1
+            left -= 1
             reactor.nop { _ in self.completed() }
         }
 
         func completed() {
-            tally.done += 1
-            if tally.left > 0 { start() }
+            done += 1
+            if left > 0 { start() }
+        }
+
+        /// A closure that captures a number, too, has to be put into a box of its own.
+        func start(_ number: Int) {
+            left -= 1
+            reactor.nop { _ in self.completed(number) }
+        }
+
+        func completed(_ number: Int) {
+            done += number
+            if left > 0 { start(number) }
         }
     }
 
@@ -78,22 +89,14 @@ enum Dispatch {
         let starter = Starter(reactor)
         for _ in 0..<inFlight { starter.start() }
         try reactor.run(.untilIdle)
-        precondition(starter.tally.done == count)
+        precondition(starter.done == count)
     }
 
     private static func freshClosure() throws {
         let reactor = try Reactor()
-        let tally = Tally()
-        // Each closure captures a number too, so it needs a box.
-        func start(_ number: Int) {
-            tally.left -= 1
-            reactor.nop { _ in
-                tally.done += number
-                if tally.left > 0 { start(number) }
-            }
-        }
-        for _ in 0..<inFlight { start(1) }
+        let starter = Starter(reactor)
+        for _ in 0..<inFlight { starter.start(1) }
         try reactor.run(.untilIdle)
-        precondition(tally.done == count)
+        precondition(starter.done == count)
     }
 }

@@ -6,7 +6,8 @@
 extension Broker {
     /// A delivery was answered `backlogged`.
     ///
-    /// - Parameter drains: What ``SubscriberList/drains(at:)`` said before the send.
+    /// - Parameter drains: What ``SubscriberList/member(at:)`` said before the send.
+    @usableFromInline
     func fallBehind(_ peer: P, at position: Int, of channel: Channel<P>, drains: UInt32) {
         guard configuration.pausesPublishers, channel.subscribers.fallBehind(at: position, drains: drains),
             !channel.isPaused

@@ -33,15 +33,27 @@ public final class Broker<P: Peer> {
     var channels: [ChannelName: Channel<P>] = [:]
     /// An empty array with room for the pieces of a batch.
     var spareArray: [Bytes] = []
+    /// ``send(on:lines:pieces:)``, specialized for the type of peer where that is known.
+    let walk: (Broker<P>, Channel<P>, Bytes, [Bytes]?) -> WalkOutcome
     private var lastID: MemberID = 0
 
     /// A broker without channels.
-    public init(
+    @inlinable
+    public convenience init(
         configuration: BrokerConfiguration = BrokerConfiguration(),
         onEvent: ((BrokerEvent<P>) -> Void)? = nil
     ) {
+        self.init(configuration: configuration, onEvent: onEvent, walk: { $0.send(on: $1, lines: $2, pieces: $3) })
+    }
+
+    @usableFromInline
+    init(
+        configuration: BrokerConfiguration, onEvent: ((BrokerEvent<P>) -> Void)?,
+        walk: @escaping (Broker<P>, Channel<P>, Bytes, [Bytes]?) -> WalkOutcome
+    ) {
         self.configuration = configuration
         self.onEvent = onEvent
+        self.walk = walk
     }
 
     /// How many subscribers the channel has now; 0 for one that does not exist.

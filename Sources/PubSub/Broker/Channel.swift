@@ -1,7 +1,9 @@
 /// One channel: who publishes, who subscribes, and what waits to be delivered.
+@usableFromInline
 final class Channel<P: Peer> {
     let name: ChannelName
     var publishers = PublisherList<P>()
+    @usableFromInline
     var subscribers = SubscriberList<P>()
 
     /// Whether a batch is on its way to the subscribers.

@@ -1,4 +1,5 @@
 /// Tells one membership of a broker from all others, past ones included: numbers are never used twice.
+@usableFromInline
 typealias MemberID = UInt64
 
 /// The subscribers of one channel: a dense array to walk through, and where in it each one is.
@@ -6,17 +7,20 @@ typealias MemberID = UInt64
 /// Joining and leaving take constant time: the last one moves into the place of the one that left. While a walk is under
 /// way nobody moves: who leaves becomes a gap, who joins stands behind the end of the walk, and the gaps are closed when
 /// the walk is done.
+@usableFromInline
 struct SubscriberList<P: Peer> {
-    private struct Member {
-        let peer: P
+    @usableFromInline
+    struct Member {
+        @usableFromInline let peer: P
         let id: MemberID
-        var isGone = false
+        @usableFromInline var isGone = false
         var isBehind = false
         /// How often it has drained; wraps.
-        var drains: UInt32 = 0
+        @usableFromInline var drains: UInt32 = 0
     }
 
-    private var members: [Member] = []
+    @usableFromInline
+    private(set) var members: [Member] = []
     private var positions: [MemberID: Int] = [:]
     private var isWalking = false
     /// The number of subscribers that are behind.
@@ -66,20 +70,20 @@ struct SubscriberList<P: Peer> {
     }
 
     /// Begins a walk over positions 0 up to the returned end. Must be followed by ``endWalk()``; does not nest.
+    @usableFromInline
     mutating func beginWalk() -> Int {
         assert(!isWalking)
         isWalking = true
         return members.count
     }
 
-    /// The subscriber at `position` of the walk, or nil if it has left since.
-    func peer(at position: Int) -> P? {
+    /// The subscriber at `position` of the walk, and how often it has drained, for ``fallBehind(at:drains:)``; or nil if it
+    /// has left since.
+    @inlinable
+    func member(at position: Int) -> (peer: P, drains: UInt32)? {
         let member = members[position]
-        return member.isGone ? nil : member.peer
+        return member.isGone ? nil : (member.peer, member.drains)
     }
-
-    /// How often the subscriber at `position` of the walk has drained, for ``fallBehind(at:drains:)``.
-    func drains(at position: Int) -> UInt32 { members[position].drains }
 
     /// The subscriber at `position` of the walk is behind, unless it has left or drained since it had drained `drains`
     /// times: then nothing would ever tell that it has caught up. Whether it is.
@@ -107,6 +111,7 @@ struct SubscriberList<P: Peer> {
     }
 
     /// Ends a walk: closes the gaps, in time proportional to the list, and only if there are any.
+    @usableFromInline
     mutating func endWalk() {
         assert(isWalking)
         isWalking = false

@@ -16,7 +16,7 @@ import Testing
     private func walk(_ list: inout SubscriberList<RecordingPeer>) -> [String] {
         let end = list.beginWalk()
         defer { list.endWalk() }
-        return (0..<end).compactMap { list.peer(at: $0)?.name }
+        return (0..<end).compactMap { list.member(at: $0)?.peer.name }
     }
 
     @Test func anyOrderOfRemovalLeavesTheOthers() {
@@ -39,7 +39,7 @@ import Testing
         let end = list.beginWalk()
         #expect(remove([1, 4, 1], from: &list) == [true, true, false])
         list.insert(RecordingPeer(name: "new"), id: 9)
-        #expect((0..<end).map { list.peer(at: $0)?.name } == ["0", nil, "2", "3", nil])
+        #expect((0..<end).map { list.member(at: $0)?.peer.name } == ["0", nil, "2", "3", nil])
         #expect(list.count == 4 && list.contains(9) && !list.contains(1))
         #expect(remove([9], from: &list) == [true])
         list.insert(RecordingPeer(name: "newer"), id: 10)
@@ -55,7 +55,7 @@ import Testing
         #expect(remove([0], from: &list) == [true])
         let removed = list.removeAll()
         #expect(removed.map(\.name) == ["1", "2"])
-        #expect((0..<end).allSatisfy { list.peer(at: $0) == nil })
+        #expect((0..<end).allSatisfy { list.member(at: $0) == nil })
         list.insert(RecordingPeer(name: "new"), id: 9)
         list.endWalk()
         #expect(walk(&list) == ["new"])
