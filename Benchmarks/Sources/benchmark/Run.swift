@@ -34,6 +34,11 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("Write all that was measured there.", valueName: "file"))
     var json: String?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Keep the cores from sleeping, with a process on each that gives way to all others; see the README.")
+    var keepAwake = true
+
     @Flag(help: "List cases, servers and targets, and measure nothing.")
     var list = false
 
@@ -76,11 +81,14 @@ struct Run: ParsableCommand {
         let measurer = Measurer(programs: programs, cores: cores, window: window, scratch: scratch)
         var execution = Execution(plan: plan, measurer: measurer, progress: Progress(steps: plan.stepCount))
         let others = OtherWork()
+        let wakefulness = keepAwake ? try Wakefulness(cores, folder: scratch) : nil
         let results = execution.run()
         notes += measurer.notes
         let dispatch = selection.takesDispatch
             ? measureDispatch(programs, cores: cores, scratch: scratch, notes: &notes) : nil
+        wakefulness?.end()
         notes += Run.warning(others.share)
+        if keepAwake { notes.append("The cores were kept from sleeping (`--keep-awake`).") }
 
         let report = Report(
             header: Header(peers: peers, rounds: rounds, window: window, notes: notes),
