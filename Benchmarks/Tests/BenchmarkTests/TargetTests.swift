@@ -62,4 +62,16 @@ import Testing
         #expect(TargetOutcome(target, [result("fanout-1", ["ours": [1], "a": [1]])]).verdict == .notMeasured)
         #expect(TargetOutcome(target, [result("echo-1", ["ours": [1]])]).verdict == .notMeasured)
     }
+
+    @Test func dispatchIsComparedWithTheRawRing() {
+        let target = Target(text: "", cases: [], measure: .dispatch("state machine"), limit: 1.15)
+        func verdict(_ ratios: [Double]) -> TargetOutcome.Verdict {
+            let task = Dispatch.Task(name: "dispatch: state machine", nanoseconds: ratios, ratios: ratios)
+            return TargetOutcome(target, [], Dispatch(tasks: [task])).verdict
+        }
+        #expect(verdict([1.1, 1.15, 1.2]) == .met)
+        #expect(verdict([1.1, 1.2, 1.3]) == .tie)
+        #expect(verdict([1.2, 1.3, 1.4]) == .missed)
+        #expect(TargetOutcome(target, []).verdict == .notMeasured)
+    }
 }
